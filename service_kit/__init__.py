@@ -1,0 +1,1 @@
+"""What every service shares: settings, errors, HTTP edge, the truth, events. Imports no application."""

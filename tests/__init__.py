@@ -1,0 +1,1 @@
+"""All tests: unit, model, integration, acceptance, faults."""

@@ -1,0 +1,1 @@
+"""Kills, outages and random writers against the real processes."""

@@ -1,0 +1,1 @@
+"""The migration protocol as a model whose every interleaving is explored."""
