@@ -1,0 +1,241 @@
+"""Run a request's read or write on the store that is the truth at that moment.
+
+This is the services' side of the migration protocol (docs/protocol.md, "Service write" and "Service read"). The phase
+is never cached: every transaction reads it again where it works. Only the side to try first is remembered.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service_kit.errors import Unavailable
+from service_kit.steps import step
+from service_kit.truth.legacy_file import LegacyFile, read_state, transaction
+from service_kit.truth.phase import PhaseRow, follow, lock_phase, read_phase
+from service_kit.truth.undo import undo_rollback
+
+T = TypeVar("T")
+OnFile = Callable[[sqlite3.Connection], T]
+OnDatabase = Callable[[Connection], T]
+log = logging.getLogger(__name__)
+
+ADOPTED_EPOCH = 1  # of a database that has never had a legacy file
+_FENCE_POLL_SECONDS = 0.005
+_TRANSIENT = ("40001", "40P01")  # serialization failure, deadlock: the transaction can simply run again
+
+
+class _Elsewhere(Exception):
+    """This side is not the truth. `epoch` is the file's when the file said so; None: ask the file."""
+
+    def __init__(self, epoch: int | None = None) -> None:
+        super().__init__(epoch)
+        self.epoch = epoch
+
+
+class Truth:
+    """Reads and writes of one service on the legacy file or on its own database, whichever is the truth.
+
+    `file` is None when there is no migration. `drain` brings the file's log to PostgreSQL after a write to the file;
+    what it raises is logged and costs nothing but lag. `undo_after` (seconds): how long a fenced database is waited
+    for before the rollback that fenced it is taken for abandoned.
+    """
+
+    def __init__(
+        self,
+        file: LegacyFile | None,
+        engine: Engine,
+        drain: Callable[[], object] | None = None,
+        *,
+        undo_after: float = 5.0,
+    ) -> None:
+        self._file = file
+        self._engine = engine
+        self._drain = drain
+        self._undo_after = undo_after
+        self._file_first = file is not None
+
+    def write(self, on_file: OnFile[T], on_database: OnDatabase[T]) -> T:
+        """Commit exactly one of the two callbacks and return its value.
+
+        `on_file` runs under the file's write lock at an even epoch, `on_database` in a transaction that holds the
+        phase lock at (odd, open). A callback may run more than once before one run commits. What it raises rolls
+        back and propagates; `Unavailable` when the truth cannot be reached.
+        """
+        return self._run(
+            lambda: self._write_file(on_file), lambda epoch: self._write_database(on_database, epoch)
+        )
+
+    def read(self, on_file: OnFile[T], on_database: OnDatabase[T]) -> T:
+        """Answer from the truth: the callback sees one snapshot of the file, or the database behind its phase row."""
+        return self._run(
+            lambda: self._read_file(on_file), lambda epoch: self._read_database(on_database, epoch)
+        )
+
+    def _run(self, try_file: Callable[[], T], try_database: Callable[[int | None], T]) -> T:
+        deadline = time.monotonic() + 2 * self._undo_after
+        file_epoch: int | None = None
+        use_file = self._file_first
+        while time.monotonic() < deadline:
+            try:
+                with _outages_as_unavailable():
+                    value = try_file() if use_file else try_database(file_epoch)
+            except _Elsewhere as elsewhere:
+                file_epoch = elsewhere.epoch
+                use_file = self._file is not None and file_epoch is None
+            else:
+                self._file_first = use_file
+                return value
+        raise Unavailable("The store is being switched over; try again")
+
+    # ---- the file
+
+    def _write_file(self, on_file: OnFile[T]) -> T:
+        def work(connection: sqlite3.Connection) -> T:
+            value = on_file(connection)
+            step("truth.write.before_file_commit")
+            return value
+
+        value = self._on_file("BEGIN IMMEDIATE", work, fenced_point="truth.write.file_fenced")
+        step("truth.write.file_committed")
+        if self._drain is not None:
+            try:
+                self._drain()
+            except Exception:  # the log keeps what could not be drained
+                log.warning("drain after a write failed; the log keeps the change", exc_info=True)
+        return value
+
+    def _read_file(self, on_file: OnFile[T]) -> T:
+        return self._on_file("BEGIN", on_file, fenced_point="truth.read.file_fenced")
+
+    def _on_file(self, begin: str, callback: OnFile[T], *, fenced_point: str) -> T:
+        assert self._file is not None
+        try:
+            with transaction(self._file.connection(), begin) as connection:
+                state = read_state(connection)
+                if not state.file_is_truth:
+                    raise _Elsewhere(state.epoch)
+                return callback(connection)
+        except _Elsewhere:
+            step(fenced_point)
+            raise
+
+    # ---- the database
+
+    def _write_database(self, on_database: OnDatabase[T], file_epoch: int | None) -> T:
+        def work(connection: Connection) -> T:
+            value = on_database(connection)
+            step("truth.write.before_database_commit")
+            return value
+
+        row, value = self._in_database(lock_phase, work, lambda row: self._writable(row, file_epoch))
+        if value is not None:
+            step("truth.write.database_committed")
+            return value[0]
+        self._resolve(row, file_epoch)
+        raise _Elsewhere(file_epoch if row.is_behind(file_epoch or 0) else None)
+
+    def _read_database(self, on_database: OnDatabase[T], file_epoch: int | None) -> T:
+        def work(connection: Connection) -> T:
+            step("truth.read.phase_read")
+            return on_database(connection)
+
+        row, value = self._in_database(read_phase, work, lambda row: self._readable(row, file_epoch))
+        if value is not None:
+            return value[0]
+        if file_epoch is not None and row.is_behind(file_epoch):
+            follow(self._engine, file_epoch)
+            raise _Elsewhere(file_epoch)
+        self._without_file(row)
+        raise _Elsewhere()
+
+    def _in_database(
+        self,
+        look: Callable[[Connection], PhaseRow],
+        on_database: OnDatabase[T],
+        usable: Callable[[PhaseRow], bool],
+    ) -> tuple[PhaseRow, tuple[T] | None]:
+        with self._engine.begin() as connection:
+            row = look(connection)
+            if not usable(row):
+                return row, None
+            value = on_database(connection)
+        return row, (value,)
+
+    @staticmethod
+    def _writable(row: PhaseRow, file_epoch: int | None) -> bool:
+        return row.accepts_writes and (file_epoch is None or not row.is_behind(file_epoch))
+
+    @staticmethod
+    def _readable(row: PhaseRow, file_epoch: int | None) -> bool:
+        if file_epoch is None:
+            return row.accepts_writes
+        return row.epoch == file_epoch
+
+    def _resolve(self, row: PhaseRow, file_epoch: int | None) -> None:
+        """After a row that takes no write: move it to the file's epoch, or wait for (or undo) a rollback's fence."""
+        if file_epoch is not None and row.is_behind(file_epoch):
+            follow(self._engine, file_epoch)
+        elif row.fenced and row.epoch % 2 == 1 and self._file is not None:
+            self._wait_for_rollback(row.epoch)
+        else:
+            self._without_file(row)
+
+    def _wait_for_rollback(self, epoch: int) -> None:
+        """Until the file leaves `epoch`, or the limit has passed: then the rollback is undone."""
+        assert self._file is not None
+        deadline = time.monotonic() + self._undo_after
+        while self._file_epoch() == epoch:
+            if time.monotonic() >= deadline:
+                undo_rollback(self._file, epoch)
+                return
+            time.sleep(_FENCE_POLL_SECONDS)
+
+    def _file_epoch(self) -> int:
+        assert self._file is not None
+        return self._file.state().epoch
+
+    def _without_file(self, row: PhaseRow) -> None:
+        """With no legacy file configured: adopt a fresh database, refuse one that a file has a claim on."""
+        if self._file is not None:
+            return
+        if (row.epoch, row.fenced) >= (ADOPTED_EPOCH, True):
+            raise Unavailable(
+                "The legacy file holds the truth: start the service with LEGACY_SQLITE_PATH set"
+            )
+        follow(self._engine, ADOPTED_EPOCH)
+
+
+@contextmanager
+def _outages_as_unavailable() -> Iterator[None]:
+    """A store that is away becomes Unavailable; a constraint that was broken stays what it is."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.Error as error:
+        log.warning("the legacy file could not be used: %s", error)
+        raise Unavailable() from error
+    except PoolTimeout as error:
+        raise Unavailable() from error
+    except DBAPIError as error:
+        code: str | None = getattr(error.orig, "pgcode", None)
+        if code in _TRANSIENT:
+            raise _Elsewhere() from error
+        if not error.connection_invalidated and not _is_outage(error, code):
+            raise
+        log.warning("the database could not be used: %s", error.orig)
+        raise Unavailable() from error
+
+
+def _is_outage(error: DBAPIError, code: str | None) -> bool:
+    """Whether the server is away or going away, rather than refusing this statement."""
+    if code is None:
+        return type(error.orig).__name__ in ("OperationalError", "InterfaceError")
+    return code[:2] in ("08", "57", "53") or code == "55P03"
