@@ -1,1 +1,1 @@
-"""What every service shares: settings, errors, HTTP edge, the truth, events. Imports no application."""
+"""What the services share: settings, logging, errors, HTTP and database plumbing. Imports no application."""

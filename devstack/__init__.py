@@ -1,0 +1,1 @@
+"""The whole stack on one machine, without root and without installed servers: PostgreSQL, Redis and our processes."""
