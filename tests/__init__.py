@@ -1,1 +1,1 @@
-"""All tests: unit, model, integration, acceptance, faults."""
+"""Tests: unit (no sockets), integration (real servers), acceptance (through the gateway only), faults (kills)."""

@@ -1,0 +1,33 @@
+"""The environment of a service under test. All secrets here are samples, which production refuses."""
+
+import os
+from collections.abc import Mapping
+
+JWT_SECRET = "sample-token-secret-for-tests-only-0123456789"  # noqa: S105
+GATEWAY_API_KEY = "sample-key-of-the-gateway"
+USER_API_KEY = "sample-key-of-the-user-service"
+AUTH_API_KEY = "sample-key-of-the-auth-service"
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+def service_environment(values: Mapping[str, object] | None = None, **more: object) -> dict[str, str]:
+    """Secrets, a cheap bcrypt and wide limits, then `values` and `more` (`redis_url=...` sets REDIS_URL).
+
+    Nothing else comes from the shell: a variable that somebody has set must not change what a test sees.
+    """
+    environ = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    environ |= {
+        "APP_ENV": "test",
+        "STACK_ENV_FILE": "",
+        "PYTHONUNBUFFERED": "1",
+        "JWT_SECRET": JWT_SECRET,
+        "GATEWAY_API_KEYS": GATEWAY_API_KEY,
+        "USER_API_KEYS": USER_API_KEY,
+        "AUTH_API_KEYS": AUTH_API_KEY,
+        "BCRYPT_COST": "4",
+        "RATE_LIMIT_DEFAULT": "60000 per minute",
+        "RATE_LIMIT_CREDENTIALS": "60000 per minute",
+    }
+    given = {**(values or {}), **more}
+    return environ | {name.upper(): str(value) for name, value in given.items()}
