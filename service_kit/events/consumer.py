@@ -1,0 +1,36 @@
+"""What a consumer is. `runner` runs them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from service_kit.events.envelope import Event
+
+Handler = Callable[[Connection, Event], None]
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A named reader of one service's events whose effects live in its own service's database.
+
+    Attributes:
+        name: `consumer_id` in `event_consumers`; unique over all services, never reused for something else.
+        source: the service whose events it reads: "user" or "auth".
+        types: the event types that it handles; other known types pass by.
+        handle: called with a connection in the transaction in which the cursor moves, and one event. It must
+            do its writes there, neither commit nor roll back, and raise when it failed: the event is tried
+            again, later events of the same user wait. Its effects in that transaction happen once; anything
+            outside of it may be repeated and takes `event.id` as idempotency key. Raising
+            `service_kit.errors.Unavailable` says that it is not the event's fault: tried again for as long as
+            it takes, never a dead letter.
+        reset: empties the projection, so that a replay from position 1 rebuilds it. None: it cannot be.
+        repeatable: handling an event again, in order, changes nothing: a replay may start anywhere.
+    """
+
+    name: str
+    source: str
+    types: frozenset[str]
+    handle: Handler
+    reset: Callable[[Connection], None] | None = None
+    repeatable: bool = False
