@@ -61,7 +61,7 @@ setup(
     extras_require={"local": LOCAL, "test": TEST, "lint": LINT},
     entry_points={
         "flask.commands": [
-            "migration=migration.cli:migration_group",
+            "migration=migration.cli.group:migration_group",
             "events=service_kit.events.cli:events_group",
         ],
     },

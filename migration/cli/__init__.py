@@ -1,0 +1,1 @@
+"""The `flask migration` commands: one module each, found by their names in `migration.cli.group`."""
