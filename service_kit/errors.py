@@ -6,6 +6,8 @@ class AppError(Exception):
 
     code = "error"
     default_message = "The request could not be processed"
+    bare = False
+    """Answered with `success` and `message` alone, because the legacy server answered it so."""
 
     def __init__(self, message: str | None = None, *, code: str | None = None) -> None:
         self.message = message or self.default_message

@@ -1,0 +1,92 @@
+"""PostgreSQL engines for the services, and outages told apart from mistakes.
+
+Every statement is bounded in time by the server. A pooled connection that died with its server is noticed
+before it is used, so a service recovers by itself when the database is back.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service_kit.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+_AWAY_CLASSES = ("08", "53", "57")  # connection exception, insufficient resources, operator intervention
+_AWAY_CODES = ("25006", "55P03")  # read-only transaction (a standby), lock not available
+_TRANSIENT_CODES = ("40001", "40P01")  # serialization failure, deadlock
+
+
+def engine_for(
+    url: str, *, name: str, pool_size: int = 8, statement_seconds: float = 5.0, lock_seconds: float = 3.0
+) -> Engine:
+    """An engine whose sessions are in UTC and bounded: `statement_seconds` a statement, `lock_seconds` a lock
+    wait.
+
+    `name` shows in pg_stat_activity. At most `pool_size` connections; a caller waits 2 s for one, then gets
+    Unavailable out of `transaction`.
+    """
+    options = {
+        "statement_timeout": f"{statement_seconds * 1000:.0f}",
+        "lock_timeout": f"{lock_seconds * 1000:.0f}",
+        "idle_in_transaction_session_timeout": "30000",
+        "timezone": "UTC",
+    }
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=2,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": 2,
+            "application_name": name,
+            "options": " ".join(f"-c {key}={value}" for key, value in options.items()),
+            "keepalives_idle": 30,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        },
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction, committed at the block's end; a database that is away raises Unavailable."""
+    with outages_as_unavailable(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def outages_as_unavailable() -> Iterator[None]:
+    """A server that is away, overloaded or stopping becomes Unavailable; other errors stay what they are."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable() from error
+    except DBAPIError as error:
+        if not is_outage(error):
+            raise
+        log.warning("the database could not be used: %s", error.orig)
+        raise Unavailable() from error
+
+
+def is_outage(error: DBAPIError) -> bool:
+    """Whether the same request may succeed later, rather than being refused for what it says."""
+    code: str | None = getattr(error.orig, "pgcode", None)
+    if error.connection_invalidated:
+        return True
+    if code is None:
+        return type(error.orig).__name__ in ("OperationalError", "InterfaceError")
+    return code[:2] in _AWAY_CLASSES or code in _AWAY_CODES or code in _TRANSIENT_CODES
+
+
+def broken_constraint(error: DBAPIError) -> str | None:
+    """The name of the constraint that the statement broke, None when it was something else."""
+    diagnostics = getattr(error.orig, "diag", None)
+    name: str | None = getattr(diagnostics, "constraint_name", None)
+    return name

@@ -1,0 +1,44 @@
+"""/healthz (the process answers), /readyz (so do its dependencies) and /metrics (Prometheus text)."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[], Mapping[str, Any] | None]
+"""Raises when the dependency cannot be used; may answer details, which are shown."""
+
+
+def init_app(app: Flask, registry: CollectorRegistry, service: str, checks: Mapping[str, Check]) -> None:
+    """Register the three routes. `checks`: dependency -> Check; any that raises makes /readyz answer 503."""
+
+    def healthz() -> Response:
+        return jsonify(status="ok", service=service)
+
+    def readyz() -> tuple[Response, int]:
+        dependencies = {name: _ask(name, check) for name, check in checks.items()}
+        ready = all(state["status"] == "ok" for state in dependencies.values())
+        body = jsonify(status="ok" if ready else "unavailable", service=service, dependencies=dependencies)
+        return body, 200 if ready else 503
+
+    def metrics() -> Response:
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    for view in (healthz, readyz, metrics):
+        app.add_url_rule(f"/{view.__name__}", view.__name__, view)
+
+
+def _ask(name: str, check: Check) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        details = check() or {}
+        status = "ok"
+    except Exception:
+        log.warning("dependency %s is not ready", name, exc_info=True)
+        details, status = {}, "unavailable"
+    return {"status": status, "latency_ms": round((time.perf_counter() - started) * 1000, 2), **details}
