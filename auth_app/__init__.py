@@ -1,0 +1,1 @@
+"""The auth service: credentials, sessions, tokens and their revocation."""
