@@ -1,7 +1,8 @@
-"""As root: the ordinary account that PostgreSQL, which refuses to run as root, runs under. Nothing is created for it.
+"""As root: the ordinary account that PostgreSQL, which refuses to run as root, runs under. Nothing is created
+for it.
 
-A folder below a private one (say /root) cannot be used by that account. Then a folder below /var/tmp, named after a
-hash of the stack's home, takes its place, so that the same home always finds it again.
+A folder below a private one (say /root) cannot be used by that account. Then a folder below /var/tmp, named
+after a hash of the stack's home, takes its place, so that the same home always finds it again.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ class Account:
     gid: int
 
     def can_run(self, program: Path) -> bool:
-        """Whether this account may execute `program --version`: says it for every kind of permission at once."""
+        """Whether this account may execute `program --version`, all kinds of permission considered."""
         return self._try([str(program), "--version"])
 
     def can_enter(self, folder: Path) -> bool:
@@ -36,7 +37,7 @@ class Account:
     def _try(self, command: list[str]) -> bool:
         try:
             done = subprocess.run(
-                command, user=self.uid, group=self.gid, extra_groups=[], cwd="/", capture_output=True, check=False
+                command, user=self.uid, group=self.gid, extra_groups=[], cwd="/", capture_output=True
             )
         except OSError:
             return False
@@ -76,7 +77,7 @@ def own(folder: Path, account: Account | None) -> None:
 
 
 def copy_programs(source: Path, target: Path) -> Path:
-    """A copy of an installed PostgreSQL (bin, lib, share) that everybody can read; kept once it is complete."""
+    """A copy of an installed PostgreSQL that everybody can read; kept once it is complete."""
     marker = target / "from"
     wanted = f"{source}\n{(source / 'bin' / 'postgres').stat().st_mtime_ns}\n"
     if marker.is_file() and marker.read_text() == wanted:

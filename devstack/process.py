@@ -1,8 +1,8 @@
 """Background processes that outlive the command that started them, known by a file.
 
-A process id alone is not enough: after a crash the number may belong to somebody else. So the start time is kept
-beside it, and each of our processes carries a mark in its environment by which its children, and processes whose file
-was never written, are found as well.
+A process id alone is not enough: after a crash the number may belong to somebody else. So the start time is
+kept beside it, and each of our processes carries a mark in its environment by which its children, and
+processes whose file was never written, are found as well.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ POLL_SECONDS = 0.02
 
 
 class Daemon:
-    """One background process with its children. `folder/<name>.json` tells who it is, `log` takes its output."""
+    """One background process with its children; `folder/<name>.json` tells who it is."""
 
     def __init__(self, name: str, folder: Path, log: Path, mark: str) -> None:
         self.name = name
@@ -68,21 +68,27 @@ class Daemon:
         self._file.write_text(json.dumps({"pid": process.pid, "started": started}))
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal to the process and its group (servers with child processes pause and die as a whole)."""
+        """Sends a signal to the process and its group (servers with child processes pause and die as a
+        whole).
+        """
         process = self._process()
         if process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
 
     def kill(self) -> None:
-        """SIGKILL to the whole group; returns when the process is gone. The file stays: nobody knew it was coming."""
+        """SIGKILL to the whole group; returns when the process is gone. The file stays: nobody knew it was
+        coming.
+        """
         process = self._process()
         self.send(signal.SIGKILL)
         if process:
             wait_gone([process], 10)
 
     def ask_to_stop(self, number: signal.Signals = signal.SIGTERM) -> psutil.Process | None:
-        """Sends the polite signal to the process alone; it looks after its children. Returns whom to wait for."""
+        """Sends the polite signal to the process alone; it looks after its children. Returns whom to wait
+        for.
+        """
         process = self._process()
         if process:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -97,6 +103,16 @@ class Daemon:
             wait_gone([process], grace)
         kill_all(marked(self.mark))
         self._file.unlink(missing_ok=True)
+
+    def wait_for(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Waits until `ready()`; StackError with the log when it ends first or takes longer."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.running:
+                raise self.failed("ended while starting")
+            if time.monotonic() > deadline:
+                raise self.failed(f"was not ready within {seconds:.0f} s")
+            time.sleep(POLL_SECONDS)
 
     def tail(self, lines: int = 30) -> str:
         """The end of its log."""
@@ -116,7 +132,8 @@ class Daemon:
         try:
             record = json.loads(self._file.read_text())
             process = psutil.Process(record["pid"])
-            same = abs(process.create_time() - record["started"]) < 2  # the clock that it is counted from may shift
+            # The clock that the start time is counted from may shift a little.
+            same = abs(process.create_time() - record["started"]) < 2
             return process if same and not _is_dead(process) else None
         except (FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
             return None
@@ -133,13 +150,15 @@ def marked(mark: str) -> list[psutil.Process]:
 
 
 def inside(folder: Path) -> list[psutil.Process]:
-    """All processes whose working folder is `folder`. Servers that overwrite their environment are found so."""
+    """All processes whose working folder is `folder`: finds servers that overwrite their environment."""
     path = str(folder.resolve())
     return find(lambda process: process.cwd() == path)
 
 
 def find(matches: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
-    """The living processes that match, as far as this user may look; never this one or one that it runs under."""
+    """The living processes that match, as far as this user may look; never this one or one that it runs
+    under.
+    """
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
@@ -169,7 +188,9 @@ def kill_all(processes: Iterable[psutil.Process]) -> None:
 
 
 def _is_dead(process: psutil.Process) -> bool:
-    """A child of ours that ended stays a zombie until it is waited for; that counts as dead, and is done here."""
+    """A child of ours that ended stays a zombie until it is waited for; that counts as dead, and is done
+    here.
+    """
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             with contextlib.suppress(ChildProcessError):

@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-import time
 from pathlib import Path
 
 from redis import Redis as Client
@@ -23,22 +22,28 @@ daemonize no
 set-proc-title no
 # Nothing may be thrown out when memory is full: a revoked token that is thrown out would be valid again.
 maxmemory-policy noeviction
-# No file on purpose. What Redis holds exists in PostgreSQL too: revocations are filled in again when the key that says
-# that all are there is missing, and the event store and the migration's plan send again what was on its way. An empty
-# start is therefore safe. A file that lacks its last second is not: it would hold that key, but not the newest
-# revocations. And a file without that gap (appendfsync always) costs a disk flush on every request.
+# No file on purpose. What Redis holds exists in PostgreSQL too: revocations are filled in again when the key
+# that says that all are there is missing, and the event store and the migration's plan send again what was on
+# its way. An empty start is therefore safe. A file that lacks its last second is not: it would hold that key,
+# but not the newest revocations. And a file without that gap (appendfsync always) costs a disk flush on every
+# request.
 save ""
 appendonly no
 """
 
 
 class Redis:
-    """One server in `home`. Port and password are chosen once and kept there; `start` and `stop` may be repeated."""
+    """One server in `home`. Port and password are chosen once and kept there; `start` and `stop` may be
+    repeated.
+    """
 
-    def __init__(self, home: Path, port: int | None = None, log: Path | None = None, mark: str | None = None) -> None:
+    def __init__(
+        self, home: Path, port: int | None = None, log: Path | None = None, mark: str | None = None
+    ) -> None:
         self.home = home.resolve()
         self._wanted_port = port
-        self.daemon = process.Daemon("redis", self.home, log or self.home / "redis.log", mark or f"{home}/redis")
+        log = log or self.home / "redis.log"
+        self.daemon = process.Daemon("redis", self.home, log, mark or f"{home}/redis")
 
     @property
     def _data(self) -> Path:
@@ -71,13 +76,7 @@ class Redis:
         access = self._access()
         store.write_private(configuration, CONFIGURATION.format(folder=_quoted(self._data), **access))
         self.daemon.start([str(get_binary_path()), str(configuration)], {}, self.home)
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if not self.running:
-                raise self.daemon.failed("ended while starting")
-            if time.monotonic() > deadline:
-                raise self.daemon.failed(f"did not answer within {START_SECONDS:.0f} s")
-            time.sleep(process.POLL_SECONDS)
+        self.daemon.wait_for(self._answers, START_SECONDS)
 
     def stop(self) -> None:
         """Stops it; what it held is gone."""

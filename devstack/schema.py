@@ -21,7 +21,7 @@ def upgrade(database: str, environ: Mapping[str, str]) -> None:
     """
     command = [sys.executable, "-m", f"{OWNERS[database]}.manage", "upgrade"]
     done = subprocess.run(
-        command, env=dict(environ), cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command, env=dict(environ), cwd=PROJECT, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise StackError(f"the schema of {database} could not be made:\n{done.stdout}{done.stderr}".rstrip())

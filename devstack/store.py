@@ -1,4 +1,6 @@
-"""Small JSON files that only their owner can read, replaced whole, so that a crash leaves the old or the new one."""
+"""Small JSON files that only their owner can read, replaced whole, so that a crash leaves the old or the new
+one.
+"""
 
 import json
 import os

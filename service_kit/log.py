@@ -1,4 +1,6 @@
-"""One JSON object a line on standard error, with the correlation id of the request or task that it belongs to."""
+"""One JSON object a line on standard error, with the correlation id of the request or task that it belongs
+to.
+"""
 
 import logging
 import sys
@@ -36,7 +38,8 @@ def correlated(value: str | None) -> Iterator[None]:
 
 
 def setup(service: str, level: str = "INFO", stream: IO[str] | None = None) -> None:
-    """Sends every logger's lines to `stream` (standard error) as JSON: timestamp, level, service, logger, message.
+    """Sends every logger's lines to `stream` (standard error) as JSON: timestamp, level, service, logger,
+    message.
 
     Values given as `extra={...}` become keys of their own. May be called again: the last call counts.
     """

@@ -1,7 +1,8 @@
-"""All settings, read from environment variables in one place and checked at start, every mistake reported at once.
+"""All settings, read from environment variables in one place and checked at start, every mistake reported at
+once.
 
-`load(role)` gives a frozen `Settings`. A role holds only what it needs: the signing secret, for instance, is empty in
-every role but `gateway` and `auth`, whatever the environment says.
+`load(role)` gives a frozen `Settings`. A role holds only what it needs: the signing secret, for instance, is
+empty in every role but `gateway` and `auth`, whatever the environment says.
 """
 
 import os
@@ -69,7 +70,9 @@ def _networks(value: str) -> tuple[str, ...]:
 
 
 def _database_url(value: str) -> str:
-    """Names the driver: a bare `postgresql://` means psycopg 3 to SQLAlchemy 2.1, and psycopg2 is what we install."""
+    """Names the driver: a bare `postgresql://` means psycopg 3 to SQLAlchemy 2.1, and psycopg2 is what we
+    install.
+    """
     expected = "an address like postgresql://role:password@127.0.0.1:5432/database"
     try:
         url = make_url(value)
@@ -205,8 +208,8 @@ class Settings:
 def load(role: str, environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of `role` (one of `ROLES`), from `environ`.
 
-    Without `environ`: from the process environment, completed from the local stack's file (see `stack_env`). A secret
-    may also come from a file named by its variable with `_FILE` behind it.
+    Without `environ`: from the process environment, completed from the local stack's file (see `stack_env`).
+    A secret may also come from a file named by its variable with `_FILE` behind it.
 
     Raises:
         SettingsError: with every mistake that there is.
@@ -277,11 +280,12 @@ def _whole(settings: Settings) -> Iterable[tuple[str, str]]:
     """Rules over more than one value: (field, mistake)."""
     short = len(settings.jwt_secret.encode()) < MIN_JWT_SECRET_BYTES
     if short and not settings.allow_weak_jwt_secret:
-        advice = "or ALLOW_WEAK_JWT_SECRET=1 while tokens of an older server with a short secret must stay valid"
+        advice = "or ALLOW_WEAK_JWT_SECRET=1 while tokens signed with an older, short one must stay valid"
         yield "jwt_secret", f"JWT_SECRET should be at least {MIN_JWT_SECRET_BYTES} bytes long, {advice}"
     path = settings.legacy_sqlite_path
     if path and settings.role in ("user", "auth") and not os.path.isfile(path):
-        yield "legacy_sqlite_path", f"LEGACY_SQLITE_PATH should name an existing file, or be empty; {path} is none"
+        rule = "should name an existing file, or be empty"
+        yield "legacy_sqlite_path", f"LEGACY_SQLITE_PATH {rule}; there is no {path}"
     if settings.app_env == "production":
         yield from _production(settings)
 

@@ -1,6 +1,7 @@
 """The file in which the local stack leaves its settings, so that plain `flask` and `python -m ...` find them.
 
-Lines `KEY=VALUE`; the process environment wins. `STACK_ENV_FILE` names another file, or none when it is empty.
+Lines `KEY=VALUE`; the process environment wins. `STACK_ENV_FILE` names another file, or none when it is
+empty.
 """
 
 import os

@@ -72,7 +72,7 @@ def redis_url(redis_server: Redis) -> str:
 
 @pytest.fixture(scope="session")
 def template(postgres: Postgres) -> Callable[[str], str]:
-    """Name of a database with the newest schema of `user_db`, `auth_db` or `migration_db`; made once per run."""
+    """Name of a database with the newest schema of a kind (`user_db`, ...); made once per run."""
     made: dict[str, str] = {}
 
     def get(database: str) -> str:
@@ -126,7 +126,9 @@ _numbers = itertools.count(1)
 
 
 def _settings_for_schema(postgres: Postgres, database: str) -> dict[str, str]:
-    """Complete settings of every role; all three addresses lead to `database`, which only its owner's command uses."""
+    """Complete settings of every role; all three addresses lead to `database`, which only its owner's command
+    uses.
+    """
     names = ("user_database_url", "auth_database_url", "migration_database_url")
     urls = dict.fromkeys(names, postgres.url(database))
     return service_environment(urls, redis_url="redis://127.0.0.1:1/0", legacy_sqlite_path="")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-JWT_SECRET = "sample-token-secret-for-tests-only-0123456789"  # noqa: S105
+JWT_SECRET = "sample-token-secret-for-tests-only-0123456789"
 GATEWAY_API_KEY = "sample-key-of-the-gateway"
 USER_API_KEY = "sample-key-of-the-user-service"
 AUTH_API_KEY = "sample-key-of-the-auth-service"

@@ -13,14 +13,21 @@ from tests.support.waiting import wait_until
 
 
 class ServiceProcess:
-    """`python -m MODULE` with `environ` (see `service_environment`); a context manager that starts and stops it.
+    """`python -m MODULE` with `environ` (see `service_environment`); a context manager that starts and stops
+    it.
 
-    The port must be in `environ` under the module's own name too (USER_PORT, ...); `port` is where to ask `/readyz`.
-    The folder takes the log, `NAME.log`.
+    The port must be in `environ` under the module's own name too (USER_PORT, ...); `port` is where to ask
+    `/readyz`. The folder takes the log, `NAME.log`.
     """
 
     def __init__(
-        self, module: str, environ: Mapping[str, str], port: int, folder: Path, *arguments: str, name: str | None = None
+        self,
+        module: str,
+        environ: Mapping[str, str],
+        port: int,
+        folder: Path,
+        *arguments: str,
+        name: str | None = None,
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.name = name or f"{module}-{port}"
@@ -36,7 +43,8 @@ class ServiceProcess:
     @property
     def log(self) -> str:
         """Everything that it has printed."""
-        return self._daemon.log.read_text(encoding="utf-8", errors="replace") if self._daemon.log.exists() else ""
+        path = self._daemon.log
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def start(self, path: str = "/readyz", timeout: float = 30.0) -> "ServiceProcess":
         """Starts it and waits until `path` answers 200; with an empty path it does not wait."""
@@ -56,7 +64,7 @@ class ServiceProcess:
     def status(self, path: str, timeout: float = 2.0) -> int:
         """HTTP status of a GET; 0 when nobody answers."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=timeout) as answer:  # noqa: S310
+            with urllib.request.urlopen(self.url + path, timeout=timeout) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
