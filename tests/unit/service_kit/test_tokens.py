@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service_kit import tokens
+from service_kit.ids import uuid7
 from service_kit.tokens import InvalidTokenError, TokenKeys
 
 SECRET = "sample-secret-of-these-tests-0123456789abcdef"
@@ -133,7 +134,8 @@ def test_keys_named_inside_of_a_header_are_ignored() -> None:
 )
 def test_a_number_that_is_missing_odd_or_huge_is_refused(name: str, value: object) -> None:
     with pytest.raises(InvalidTokenError):
-        KEYS.verify(legacy(**{name: value}), now=NOW)
+        changes: dict[str, Any] = {name: value}
+        KEYS.verify(legacy(**changes), now=NOW)
 
 
 @pytest.mark.parametrize("email", [..., None, 7, [], {}, True, "\ud800", "a\udc00@example.com"])
@@ -144,7 +146,14 @@ def test_an_email_that_no_header_could_carry_is_refused(email: object) -> None:
 
 def test_times_are_held_to_the_second() -> None:
     assert KEYS.verify(legacy(exp=NOW + 1), now=NOW + 0.999)
-    for changes in ({"exp": NOW}, {"exp": -1, "iat": -5}, {"nbf": NOW + 1}, {"nbf": "0"}, {"iat": NOW + 61}):
+    wrong: list[dict[str, Any]] = [
+        {"exp": NOW},
+        {"exp": -1, "iat": -5},
+        {"nbf": NOW + 1},
+        {"nbf": "0"},
+        {"iat": NOW + 61},
+    ]
+    for changes in wrong:
         with pytest.raises(InvalidTokenError):
             KEYS.verify(legacy(**changes), now=NOW)
     assert KEYS.verify(legacy(iat=NOW + 59), now=NOW), "another host's clock may be ahead by a little"
@@ -153,14 +162,9 @@ def test_times_are_held_to_the_second() -> None:
 def test_no_token_lives_longer_than_a_cutoff_is_kept() -> None:
     limit = tokens.MAX_LIFETIME_SECONDS
     assert KEYS.verify(legacy(iat=NOW, exp=NOW + limit), now=NOW)
-    for changes in (
-        {"iat": NOW, "exp": NOW + limit + 1},
-        {"iat": 0},
-        {"exp": 2**62},
-        {"iat": NOW, "exp": NOW},
-    ):
+    for issued_at, expires_at in ((NOW, NOW + limit + 1), (0, NOW + 1), (NOW, 2**62), (NOW, NOW)):
         with pytest.raises(InvalidTokenError):
-            KEYS.verify(legacy(**changes), now=NOW)
+            KEYS.verify(legacy(iat=issued_at, exp=expires_at), now=NOW)
     with pytest.raises(ValueError, match="lives for"):
         KEYS.sign(1, "a@example.com", limit + 1)
 
@@ -168,7 +172,7 @@ def test_no_token_lives_longer_than_a_cutoff_is_kept() -> None:
 @pytest.mark.parametrize("issuer", ["someone", "", None, 5, ["auth-service"], "Auth-Service"])
 def test_another_issuer_is_refused(issuer: object) -> None:
     with pytest.raises(InvalidTokenError):
-        KEYS.verify(legacy(iss=issuer, jti=str(tokens.uuid7(NOW * 1000))), now=NOW)
+        KEYS.verify(legacy(iss=issuer, jti=str(uuid7(NOW * 1000))), now=NOW)
 
 
 @pytest.mark.parametrize(
