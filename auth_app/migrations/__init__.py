@@ -1,0 +1,1 @@
+"""The Alembic history of auth_db."""
