@@ -1,15 +1,16 @@
 """A PostgreSQL server out of a wheel, on 127.0.0.1 with passwords; as root it runs under another account."""
 
+import contextlib
 import secrets
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 from psycopg2 import sql
 
@@ -96,14 +97,21 @@ class Postgres:
 
     def stop(self) -> None:
         """Stops it: ends open connections, writes everything down, kills what is left after a while."""
+        self.resume()
         self.daemon.stop(STOP_SECONDS, signal.SIGINT)  # the "fast" mode; SIGTERM would wait for clients
-        for folder in self._data_folders():
-            process.kill_all(process.inside(folder))
+        self.kill()
 
     def kill(self) -> None:
         """SIGKILL to the server and every backend."""
-        victims = [each for folder in self._data_folders() for each in process.inside(folder)]
-        process.kill_all(victims)
+        process.kill_all(self._members())
+
+    def pause(self) -> None:
+        """SIGSTOP to the server and every backend: connections stay open, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Ends `pause`."""
+        self._signal(signal.SIGCONT)
 
     def destroy(self) -> None:
         """Stops it and removes its data, its passwords and its substitute folder."""
@@ -136,7 +144,10 @@ class Postgres:
             if not cursor.fetchone():
                 statement = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
                 cursor.execute(statement.format(name, sql.Identifier(owner), sql.Identifier(template)))
-            cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+            for closed in (database, "postgres", "template1"):
+                cursor.execute(
+                    sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(closed))
+                )
 
     def drop_database(self, database: str) -> None:
         """Removes `database`, ending the connections to it."""
@@ -144,7 +155,7 @@ class Postgres:
             statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
             cursor.execute(statement.format(sql.Identifier(database)))
 
-    @contextmanager
+    @contextlib.contextmanager
     def administration(self, database: str = "postgres") -> Iterator[Any]:
         """A superuser's cursor, each statement a transaction of its own."""
         connection = psycopg2.connect(self.superuser_url(database), connect_timeout=5)
@@ -169,16 +180,26 @@ class Postgres:
     def _data_folders(self) -> list[Path]:
         return [self.home / "data", account.private_folder(self.home) / "data"]
 
+    def _members(self) -> list[psutil.Process]:
+        return [each for folder in self._data_folders() for each in process.inside(folder)]
+
+    def _signal(self, number: signal.Signals) -> None:
+        for member in self._members():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.send_signal(number)
+
     def _initialise(self, programs: Path, data: Path) -> None:
         """Makes the cluster beside its final place and moves it there when it is whole."""
         if data.exists():
             return
         draft = data.with_name("data.new")
+        if self._access() and not draft.exists():
+            raise StackError(f"The data of this stack is not in {data} any more; `make reset` gives it up.")
         shutil.rmtree(draft, ignore_errors=True)
         account.own(draft, self._account)
-        store.write(self.home / "access.json", {"password": secrets.token_hex(16), "roles": {}, "owners": {}})
+        secret = secrets.token_hex(16)
         password = draft.with_name("password.new")
-        store.write_private(password, self._access()["password"] + "\n")
+        store.write_private(password, secret + "\n")
         command = [str(programs / "bin" / "initdb"), "-D", str(draft)]
         command += [
             "-U",
@@ -197,6 +218,7 @@ class Postgres:
         password.unlink()
         if done.returncode:
             raise StackError(f"PostgreSQL could not be set up in {data}:\n{done.stdout}{done.stderr}")
+        store.write(self.home / "access.json", {"password": secret, "roles": {}, "owners": {}})
         draft.rename(data)
 
     def _choose_port(self) -> None:

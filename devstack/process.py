@@ -24,6 +24,9 @@ MARK = "DEVSTACK_PROCESS"
 
 POLL_SECONDS = 0.02
 
+LOG_BYTES = 16 << 20
+"""A log that is longer at a start is put aside, over the one put aside before."""
+
 
 class Daemon:
     """One background process with its children; `folder/<name>.json` tells who it is."""
@@ -45,12 +48,33 @@ class Daemon:
         """Whether the process itself (not merely a child of it) is there."""
         return self._process() is not None
 
+    @property
+    def note(self) -> str:
+        """What `start` was told to remember."""
+        try:
+            return str(json.loads(self._file.read_text()).get("note", ""))
+        except (FileNotFoundError, ValueError):
+            return ""
+
+    @property
+    def age_seconds(self) -> float:
+        """How long it has been running; 0 when it is not."""
+        process = self._process()
+        return time.time() - process.create_time() if process else 0.0
+
     def start(
-        self, command: Sequence[str], environ: Mapping[str, str], folder: Path, account: Account | None = None
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        folder: Path,
+        account: Account | None = None,
+        note: str = "",
     ) -> None:
         """Starts it in a session of its own, so that Ctrl-C at the terminal does not reach it."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".old.log"))
         run_as = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
         with self.log.open("ab") as output:
             process = subprocess.Popen(
@@ -65,7 +89,7 @@ class Daemon:
             )
         started = psutil.Process(process.pid).create_time()
         process.returncode = 0  # from here on the file is what knows the process, not this object
-        self._file.write_text(json.dumps({"pid": process.pid, "started": started}))
+        self._file.write_text(json.dumps({"pid": process.pid, "started": started, "note": note}))
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal to the process and its group (servers with child processes pause and die as a

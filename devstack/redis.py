@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import signal
 from pathlib import Path
 
 from redis import Redis as Client
@@ -86,6 +87,14 @@ class Redis:
     def kill(self) -> None:
         """SIGKILL."""
         self.daemon.kill()
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open, nothing answers."""
+        self.daemon.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Ends `pause`."""
+        self.daemon.send(signal.SIGCONT)
 
     def destroy(self) -> None:
         """Stops it and removes its folder."""

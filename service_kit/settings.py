@@ -233,6 +233,11 @@ def load(role: str, environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def variables(role: str | None = None) -> tuple[str, ...]:
+    """The variables that a role reads; without a role all that there are."""
+    return tuple(spec.name.upper() for spec in fields(Settings)[1:] if role in (None, *spec.metadata["roles"]))
+
+
 def check(environ: Mapping[str, str], roles: Iterable[str] = ROLES) -> None:
     """Raises one SettingsError for the mistakes of all `roles` together."""
     mistakes: list[str] = []
