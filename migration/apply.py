@@ -1,0 +1,232 @@
+"""The forward applier: one batch of the file's log into one database, in one transaction.
+
+The transaction moves the database from one state of the file to a later one, appends the events that follow, and
+moves the cursor. It may come twice, late or never: a version per key keeps older rows from overwriting newer ones, the
+epoch that the batch was read at keeps it out of a database that has moved on (docs/protocol.md, "Forward applier").
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from migration.answer import ERROR, Issue
+from migration.batch import Batch, Blocked, Entry
+from migration.ranges import lock_keys
+from migration.sides import USER, Known, Side
+from migration.values import Reject
+from service_kit.events.store import NewEvent, append_many
+from service_kit.steps import step
+from service_kit.truth.phase import PHASE_LOCK, follow
+
+APPLY_LOCK = 0x4D470003
+_TRIES = 5
+_UNIQUE_VIOLATION, _LOCK_TIMEOUT, _DEADLOCK = "23505", "55P03", "40P01"
+
+
+class Outcome(Enum):
+    """What became of a batch in one database."""
+
+    APPLIED = "applied"
+    DROPPED = "dropped"  # the database is beyond the epoch that the batch was read at
+    STALE = "stale"  # something younger than the batch's snapshot is there: read the file again
+    CLASH = "clash"  # an email is held by a row that this batch does not know: read the file again, whole
+    BUSY = "busy"  # a lock did not come in time
+
+
+@dataclass(frozen=True)
+class Applied:
+    """`outcome`, the cursor afterwards, and how many rows were written, removed and rejected."""
+
+    outcome: Outcome
+    cursor: int = 0
+    written: int = 0
+    removed: int = 0
+    rejected: int = 0
+
+
+@dataclass
+class _Work:
+    """What one database has to do for a batch."""
+
+    halves: list[tuple[Any, ...]] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    events: list[NewEvent] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Row:
+    epoch: int
+    fenced: bool
+    cursor: int
+    file_id: str | None
+    copied_to: int
+    rejects: bool
+
+
+def apply_batch(
+    engine: Engine, side: Side, batch: Batch, *, lock_ms: int = 3000, statement_ms: int = 5000
+) -> Applied:
+    """Apply `batch` to the database of `side`, following the file's epoch first when the database is behind it.
+
+    A wait for a lock ends after `lock_ms`, a statement after `statement_ms`.
+
+    Raises:
+        Blocked: the database belongs to another file.
+    """
+    try:
+        for _ in range(_TRIES):
+            with engine.begin() as connection:
+                row = _enter(connection, batch.keys, lock_ms, statement_ms)
+                if row.file_id not in (None, batch.file_id):
+                    raise Blocked(_foreign(side))
+                if (row.epoch, row.fenced) > (batch.epoch, False):
+                    return Applied(Outcome.DROPPED, row.cursor)
+                if row.epoch == batch.epoch:
+                    done = _apply(connection, side, batch, row)
+                    _before_commit(side)
+                    return done
+            follow(engine, batch.epoch)
+    except DBAPIError as error:
+        outcome = _OUTCOMES.get(getattr(error.orig, "pgcode", None) or "")
+        if outcome is None:
+            raise
+        return Applied(outcome)
+    return Applied(Outcome.BUSY)
+
+
+_OUTCOMES = {_UNIQUE_VIOLATION: Outcome.CLASH, _LOCK_TIMEOUT: Outcome.BUSY, _DEADLOCK: Outcome.BUSY}
+
+
+def _enter(connection: Connection, keys: Sequence[int], lock_ms: int, statement_ms: int) -> _Row:
+    """Take the phase lock, then the appliers' own, then those of the keys; only then look at the phase.
+
+    The phase lock comes first for everybody: who waits for it while holding another could stop a fence.
+    """
+    connection.exec_driver_sql(
+        f"SET LOCAL lock_timeout = {lock_ms}; SET LOCAL statement_timeout = {statement_ms};"
+        " SET LOCAL migration.applying = 'on';"
+        f" SELECT pg_advisory_xact_lock_shared({PHASE_LOCK}); SELECT pg_advisory_xact_lock({APPLY_LOCK})"
+    )
+    lock_keys(connection, keys)
+    found = connection.exec_driver_sql(
+        "SELECT epoch, fenced, cursor, file_id, (SELECT COALESCE(max(seq), 0) FROM migration_chunks),"
+        " EXISTS (SELECT FROM migration_rejects) FROM migration_phase WHERE id = 1"
+    )
+    return _Row(*found.one())
+
+
+def _apply(connection: Connection, side: Side, batch: Batch, row: _Row) -> Applied:
+    work = _Work()
+    if row.cursor < batch.upto:
+        entries = _by_key(batch.entries, row.cursor)
+        known = side.read(connection, list(entries)) if entries else {}
+        if _is_stale(batch, known, row):
+            return Applied(Outcome.STALE, row.cursor)
+        for key in entries:
+            _plan(work, side, key, entries[key], known[key], batch)
+        _write(connection, side, work, batch.last_seq, row.rejects)
+    cursor = max(row.cursor, batch.upto)
+    if cursor > row.cursor or row.file_id is None:
+        connection.exec_driver_sql(
+            "UPDATE migration_phase SET cursor = %s, file_id = %s, capture = true WHERE id = 1",
+            (cursor, batch.file_id),
+        )
+    return Applied(Outcome.APPLIED, cursor, len(work.halves), len(work.gone), len(work.rejects))
+
+
+def _by_key(entries: Sequence[Entry], cursor: int) -> dict[int, list[Entry]]:
+    """The entries that this database has not seen, by key. What it has seen, it holds in that state or a later one."""
+    found: defaultdict[int, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.seq > cursor:
+            found[entry.key].append(entry)
+    return found
+
+
+def _is_stale(batch: Batch, known: dict[int, Known], row: _Row) -> bool:
+    """Whether a key was written from a younger snapshot: by an applier (its version says so) or by a chunk.
+
+    A chunk writes no versions (not over an older one either), so any row that is there counts as old as the youngest
+    chunk.
+    """
+    return any(
+        (one.seq or 0) > batch.last_seq or (one.row and row.copied_to > batch.last_seq) for one in known.values()
+    )
+
+
+def _plan(work: _Work, side: Side, key: int, entries: list[Entry], known: Known, batch: Batch) -> None:
+    row = batch.rows.get(key)
+    after = None if row is None or isinstance(row, Reject) else side.half(row)
+    work.keys.append(key)
+    if after is not None:
+        work.halves.append(after)
+    else:
+        work.gone.append(key)
+    if isinstance(row, Reject):
+        work.rejects.append(row)
+    event = side.event(entries, known, after)
+    if event is not None:
+        work.events.append(event)
+
+
+def _write(connection: Connection, side: Side, work: _Work, seq: int, had_rejects: bool) -> None:
+    """Rows may swap their unique values within the batch, so those are checked once, at its end."""
+    if not work.keys:
+        return
+    several = len(work.keys) > 1
+    if several:
+        connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
+    side.remove(connection, work.gone)
+    side.write(connection, work.halves)
+    gone = set(work.gone)
+    connection.exec_driver_sql(
+        "INSERT INTO migration_versions (key, seq, deleted)"
+        " SELECT key, %(seq)s, deleted FROM unnest(%(keys)s::bigint[], %(gone)s::boolean[]) AS new (key, deleted)"
+        " ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, deleted = excluded.deleted",
+        {"seq": seq, "keys": work.keys, "gone": [key in gone for key in work.keys]},
+    )
+    if had_rejects or work.rejects:
+        note_rejects(connection, work.keys, work.rejects, seq)
+    append_many(connection, work.events)
+    if several:
+        connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def note_rejects(connection: Connection, keys: Sequence[int], rejects: Sequence[Reject], seq: int) -> None:
+    """Of `keys`, exactly `rejects` are rejected now. An acceptance holds as long as the offending value is the same."""
+    connection.exec_driver_sql(
+        "DELETE FROM migration_rejects WHERE key = ANY(%(keys)s::bigint[]) AND key <> ALL(%(rejected)s::bigint[])",
+        {"keys": list(keys), "rejected": [reject.key for reject in rejects]},
+    )
+    for reject in rejects:
+        connection.exec_driver_sql(
+            "INSERT INTO migration_rejects AS old (key, seq, column_name, reason, raw) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, column_name = excluded.column_name,"
+            " reason = excluded.reason, raw = excluded.raw, noted_at = now(),"
+            " accepted_at = CASE WHEN (old.column_name, old.raw) IS NOT DISTINCT FROM"
+            " (excluded.column_name, excluded.raw) THEN old.accepted_at END",
+            (reject.key, seq, reject.column, reject.reason, reject.raw),
+        )
+
+
+def _before_commit(side: Side) -> None:
+    if side is USER:
+        step("apply.before_user_commit")
+    else:
+        step("apply.before_auth_commit")
+
+
+def _foreign(side: Side) -> Issue:
+    return Issue(
+        "other_file",
+        ERROR,
+        f"{side.name} belongs to the migration of another file.",
+        "Point LEGACY_SQLITE_PATH at that file, or use fresh databases.",
+    )

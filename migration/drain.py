@@ -1,0 +1,105 @@
+"""Draining the file's log: by a service right after its own write to the file, and by the periodic task for all others.
+
+A service's drain must never cost a client its answer: the work is done by one thread of the process, for all waiting
+requests together, and a request waits for it only a moment. While PostgreSQL is away requests do not wait at all; the
+log keeps what is missing.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from migration.batch import Blocked
+from migration.catch_up import Progress, Targets, catch_up
+from migration.raw_file import RawFile
+from migration.session import Session
+from migration.sides import AUTH, USER
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 0.25
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+
+
+def drain(session: Session) -> Progress:
+    """Both databases to the end of the log. Raises `Blocked` when something has to be mended first."""
+    return catch_up(session.file, session.targets)
+
+
+def drain_user_db(path: str | Path, engine: Engine) -> "ServiceDrain":
+    """What the user service calls after a write to the file: brings `user_db` up to date."""
+    return ServiceDrain(RawFile(path), {USER: engine})
+
+
+def drain_auth_db(path: str | Path, engine: Engine) -> "ServiceDrain":
+    """What the auth service calls after a write to the file: brings `auth_db` up to date."""
+    return ServiceDrain(RawFile(path), {AUTH: engine})
+
+
+class ServiceDrain:
+    """Callable: returns when the caller's committed write is in the database, or after `wait_seconds`, or at once
+    while the database is known to be away."""
+
+    def __init__(self, file: RawFile, targets: Targets, *, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._file = file
+        self._targets = targets
+        self._wait_seconds = wait_seconds
+        self._turn = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._asked = 0  # runs asked for; each must begin after it was asked for
+        self._done = 0
+        self._cursors: dict[str, int] = {}
+        self._pause = _FIRST_PAUSE
+        self._closed_until = 0.0
+
+    def __call__(self) -> None:
+        with self._turn:
+            if time.monotonic() < self._closed_until:
+                return
+            self._asked += 1
+            mine = self._asked
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="drain", daemon=True)
+                self._thread.start()
+            self._turn.notify_all()
+            if not self._turn.wait_for(lambda: self._done >= mine, self._wait_seconds):
+                self._close("no answer in time")
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                self._turn.wait_for(lambda: self._asked > self._done)
+                goal = self._asked
+            problem = self._run()
+            with self._turn:
+                if problem is None:
+                    self._pause, self._closed_until = _FIRST_PAUSE, 0.0
+                else:
+                    self._close(problem)
+                self._done = goal
+                self._turn.notify_all()
+
+    def _run(self) -> str | None:
+        """One run to the end of the log; the reason when it did not get there by a fault."""
+        try:
+            self._cursors = catch_up(self._file, self._targets, self._cursors, lock_ms=1000).cursors
+        except Blocked as blocked:
+            return str(blocked)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            return type(error).__name__
+        except Exception as error:  # a fault of ours: the thread must outlive it, or every later write would wait
+            log.exception("draining the file's log failed")
+            return type(error).__name__
+        return None
+
+    def _close(self, reason: str) -> None:
+        """Let requests go without waiting for a while, longer each time. Called with the lock held."""
+        if time.monotonic() >= self._closed_until:
+            log.warning("writes are not drained to PostgreSQL for %.1f s: %s", self._pause, reason)
+        self._closed_until = time.monotonic() + self._pause
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)

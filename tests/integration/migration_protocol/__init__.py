@@ -1,0 +1,1 @@
+"""The migration protocol on real SQLite files and real PostgreSQL databases."""

@@ -1,0 +1,56 @@
+"""A legacy file in both journal modes, two service databases, and a session over them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from migration.capture import install
+from migration.raw_file import RawFile
+from migration.session import Session, open_session
+from service_kit.settings import load
+from tests.integration.migration_protocol.support import Legacy
+from tests.support.environment import service_environment
+
+
+@pytest.fixture(params=["delete", "wal"])
+def journal_mode(request: pytest.FixtureRequest) -> str:
+    """Both ways in which SQLite keeps a transaction atomic; locks behave differently in them."""
+    mode: str = request.param
+    return mode
+
+
+@pytest.fixture
+def legacy(tmp_path: Path, journal_mode: str) -> Iterator[Legacy]:
+    """The legacy server's file with three users, and the connection that the legacy server holds to it."""
+    with Legacy(tmp_path / "users.db", journal_mode) as file:
+        yield file
+
+
+@pytest.fixture
+def session(
+    legacy: Legacy, user_database_url: str, auth_database_url: str, migration_database_url: str
+) -> Iterator[Session]:
+    """The toolkit's session on the file, before anything is installed."""
+    environ = service_environment(
+        legacy_sqlite_path=legacy.path,
+        user_database_url=user_database_url,
+        auth_database_url=auth_database_url,
+        migration_database_url=migration_database_url,
+        redis_url="redis://127.0.0.1:1/0",
+    )
+    with open_session(load("worker", environ)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def file(legacy: Legacy) -> RawFile:
+    """The file as the toolkit reads it, before anything is installed."""
+    return RawFile(legacy.path)
+
+
+@pytest.fixture
+def captured(file: RawFile) -> RawFile:
+    """The file after `dual-write`."""
+    install(file)
+    return file
