@@ -1,7 +1,7 @@
-"""A program that knows nothing of the migration and writes straight into the legacy file, in every statement form.
+"""A program that knows nothing of the migration and writes straight to the file, in every statement form.
 
-It stands for the old monolith, a cron job or somebody's shell. Once the truth has left the file, the file itself must
-refuse it; after a rollback it must be able to go on.
+It stands for the old monolith, a cron job or somebody's shell. Once the truth has left the file, the file itself
+must refuse it; after a rollback it must be able to go on.
 """
 
 import random
@@ -24,44 +24,53 @@ class DirectWriter(threading.Thread):
         self._hash = password_hash
         self._ids = list(range(first, first + count))
         self._pace = pace
-        self._random = random.Random(7)
+        self._random = random.Random(7)  # noqa: S311 - repeatable, not secret
         self._serial = 0
         self._stopped = threading.Event()
+        self._between_steps = threading.Lock()
         self.refused = 0
         self.errors: list[str] = []
 
     def run(self) -> None:
         connection = sqlite3.connect(self._path, timeout=10, isolation_level=None)
         while not self._stopped.is_set():
-            step = self._random.choice(
-                (
-                    self._update,
-                    self._update,
-                    self._replace,
-                    self._upsert,
-                    self._insert_delete,
-                    self._swap,
-                    self._undone,
-                )
-            )
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                effects = step(connection)
-                connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                self._refusal(connection, error)
-            else:
-                for user_id, account in effects.items():
-                    if account is None:
-                        self._ledger.delete(user_id)
-                    else:
-                        self._ledger.put(user_id, account)
+            with self._between_steps:
+                self._one_step(connection)
             self._stopped.wait(self._pace)
         connection.close()
 
     def stop(self) -> None:
-        """Finish the present statement and end."""
+        """Finish the present transaction and end."""
         self._stopped.set()
+
+    def at_rest(self) -> threading.Lock:
+        """A lock that holds the writer between two transactions while it is held."""
+        return self._between_steps
+
+    def _one_step(self, connection: sqlite3.Connection) -> None:
+        step = self._random.choice(
+            (
+                self._update,
+                self._update,
+                self._replace,
+                self._upsert,
+                self._insert_delete,
+                self._swap,
+                self._undone,
+            )
+        )
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            effects = step(connection)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._refusal(connection, error)
+            return
+        for user_id, account in effects.items():
+            if account is None:
+                self._ledger.delete(user_id)
+            else:
+                self._ledger.put(user_id, account)
 
     def _refusal(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
         if connection.in_transaction:
@@ -115,10 +124,9 @@ class DirectWriter(threading.Thread):
         """Two new rows, one of which goes again."""
         kept, gone = self._fresh("new"), self._fresh("gone")
         statement = "INSERT INTO users (email, password, name) VALUES (?, ?, ?)"
-        kept_id = connection.execute(statement, (kept.email, self._hash, kept.name)).lastrowid
-        gone_id = connection.execute(statement, (gone.email, self._hash, gone.name)).lastrowid
+        kept_id = connection.execute(statement, (kept.email, self._hash, kept.name)).lastrowid or 0
+        gone_id = connection.execute(statement, (gone.email, self._hash, gone.name)).lastrowid or 0
         connection.execute("DELETE FROM users WHERE id = ?", (gone_id,))
-        assert kept_id is not None and gone_id is not None
         return {kept_id: kept, gone_id: None}
 
     def _swap(self, connection: sqlite3.Connection) -> dict[int, Account | None]:

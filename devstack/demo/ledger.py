@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Account:
-    """The last acknowledged state of one user. `password_hash` is known for rows that were written directly."""
+    """The last acknowledged state of one user. `password_hash`: of rows written directly."""
 
     email: str
     name: str | None

@@ -1,4 +1,4 @@
-"""Live clients of the gateway: they register, log in, read and change their own accounts, and check every answer."""
+"""Live clients of the gateway: they register, log in, read and change their accounts, and check every answer."""
 
 import http.client
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 from devstack.demo.ledger import Account, Ledger
 
-PASSWORD = "sample-password-1"
+PASSWORD = "sample-password-1"  # noqa: S105 - of users that do not exist
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Client(threading.Thread):
         self._ledger = ledger
         self._measures = measures
         self._pace = pace
-        self._random = random.Random(number)
+        self._random = random.Random(number)  # noqa: S311 - repeatable, not secret
         self._number = number
         self._serial = 0
         self._running = threading.Event()

@@ -23,7 +23,7 @@ LEGACY, DUAL_WRITE, COPIED, VERIFIED, CUTOVER, FINISHED = PHASES = (
 
 @dataclass(frozen=True)
 class FileState:
-    """The file's state row: `epoch` (even: the file is the truth), `phase` (one of PHASES), `file_id` (None: legacy)."""
+    """The file's state row: `epoch` (even: the file is the truth), `phase` (of PHASES), `file_id` (None: legacy)."""
 
     epoch: int
     phase: str

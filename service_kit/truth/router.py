@@ -115,9 +115,8 @@ class Truth:
         return self._on_file("BEGIN", on_file, fenced_point="truth.read.file_fenced")
 
     def _on_file(self, begin: str, callback: OnFile[T], *, fenced_point: str) -> T:
-        assert self._file is not None
         try:
-            with transaction(self._file.connection(), begin) as connection:
+            with transaction(self._legacy.connection(), begin) as connection:
                 state = read_state(connection)
                 if not state.file_is_truth:
                     raise _Elsewhere(state.epoch)
@@ -189,17 +188,21 @@ class Truth:
 
     def _wait_for_rollback(self, epoch: int) -> None:
         """Until the file leaves `epoch`, or the limit has passed: then the rollback is undone."""
-        assert self._file is not None
         deadline = time.monotonic() + self._undo_after
         while self._file_epoch() == epoch:
             if time.monotonic() >= deadline:
-                undo_rollback(self._file, epoch)
+                undo_rollback(self._legacy, epoch)
                 return
             time.sleep(_FENCE_POLL_SECONDS)
 
     def _file_epoch(self) -> int:
-        assert self._file is not None
-        return self._file.state().epoch
+        return self._legacy.state().epoch
+
+    @property
+    def _legacy(self) -> LegacyFile:
+        if self._file is None:
+            raise Unavailable("LEGACY_SQLITE_PATH is not set")
+        return self._file
 
     def _without_file(self, row: PhaseRow) -> None:
         """With no legacy file configured: adopt a fresh database, refuse one that a file has a claim on."""
