@@ -1,0 +1,1 @@
+"""The Alembic history of migration_db."""
