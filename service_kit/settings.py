@@ -199,7 +199,7 @@ class Settings:
     event_max_attempts: int = _setting(_number(int, 1, 1000), 8)
 
     cutover_budget_ms: int = _setting(_number(int, 1, 600_000), 1000)
-    undo_after_seconds: float = _setting(_number(float, 0.1, 3600), 10.0)
+    undo_after_seconds: float = _setting(_number(float, 0.1, 3600), 5.0)
 
     app_env: str = _setting(_choice("development", "production", "test"), "development")
     log_level: str = _setting(_choice("DEBUG", "INFO", "WARNING", "ERROR", fold=str.upper), "INFO")
