@@ -53,7 +53,7 @@ class Daemon:
         """What `start` was told to remember."""
         try:
             return str(json.loads(self._file.read_text()).get("note", ""))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, AttributeError):
             return ""
 
     @property
@@ -159,7 +159,7 @@ class Daemon:
             # The clock that the start time is counted from may shift a little.
             same = abs(process.create_time() - record["started"]) < 2
             return process if same and not _is_dead(process) else None
-        except (FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
             return None
 
 
