@@ -33,7 +33,7 @@ class Outcome(Enum):
 
     APPLIED = "applied"
     DROPPED = "dropped"  # the database is beyond the epoch that the batch was read at
-    STALE = "stale"  # something younger than the batch's snapshot is there: read the file again
+    STALE = "stale"  # something younger than the batch's snapshot is there, or older than its start: read again
     CLASH = "clash"  # an email is held by a row that this batch does not know: read the file again, whole
     BUSY = "busy"  # a lock did not come in time
 
@@ -124,6 +124,8 @@ def _enter(connection: Connection, keys: Sequence[int], lock_ms: int, statement_
 
 def _apply(connection: Connection, side: Side, batch: Batch, row: _Row) -> Applied:
     work = _Work()
+    if row.cursor < batch.after:  # the database was put back from a backup since its cursor was read
+        return Applied(Outcome.STALE, row.cursor)
     if row.cursor < batch.upto:
         entries = _by_key(batch.entries, row.cursor)
         known = side.read(connection, list(entries)) if entries else {}

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 
 from migration.answer import ERROR, Issue
-from migration.capture import FileLook, look
+from migration.capture import look
 from migration.file_schema import TABLE, text
 from migration.values import COLUMNS, Reject, TargetRow, convert
 from service_kit.truth.legacy_file import LEGACY
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Batch:
-    """Entries up to `upto` and, for each of their keys, the row at `last_seq` (absent from `rows`: no row).
+    """Entries after `after` up to `upto` and, for each of their keys, the row at `last_seq` (not in `rows`: no row).
 
     `last_seq` is the end of the log in the snapshot: the rows may be younger than the entries, never older.
     """
@@ -46,6 +46,7 @@ class Batch:
     epoch: int
     file_id: str
     last_seq: int
+    after: int
     upto: int
     entries: tuple[Entry, ...]
     rows: Mapping[int, TargetRow | Reject]
@@ -73,10 +74,11 @@ def read_batch(
         raise Blocked(*seen.issues)
     if max(cursors) > seen.last_seq:
         raise Blocked(cursor_beyond_file(max(cursors), seen.last_seq))
-    entries = tuple(_entries(connection, min(cursors), limit))
+    after = min(cursors)
+    entries = tuple(_entries(connection, after, limit))
     upto = entries[-1].seq if limit is not None and len(entries) == limit else seen.last_seq
     rows = present_rows(connection, list({entry.key for entry in entries}))
-    return _batch(seen, upto, entries, rows)
+    return Batch(seen.state.epoch, seen.state.file_id or "", seen.last_seq, after, upto, entries, rows)
 
 
 def cursor_beyond_file(cursor: int, last_seq: int) -> Issue:
@@ -88,10 +90,6 @@ def cursor_beyond_file(cursor: int, last_seq: int) -> Issue:
         "the file was put back from an older copy, or lost commits in a power failure.",
         "Put the newest copy of the file back. If there is none, see the runbook, 'a file that went back in time'.",
     )
-
-
-def _batch(seen: FileLook, upto: int, entries: tuple[Entry, ...], rows: Mapping[int, TargetRow | Reject]) -> Batch:
-    return Batch(seen.state.epoch, seen.state.file_id or "", seen.last_seq, upto, entries, rows)
 
 
 def _entries(connection: sqlite3.Connection, after: int, limit: int | None) -> Iterator[Entry]:

@@ -82,6 +82,7 @@ def catch_up(
                 return progress
         else:
             tries += 1
+            progress.cursors = read_cursors(targets)
             limit = limit * 8 if outcome is Outcome.CLASH else limit
             if tries == _TRIES and outcome is Outcome.CLASH:
                 raise Blocked(_CLASH)
