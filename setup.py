@@ -8,6 +8,7 @@ RUNTIME = [
     "flask-cors>=6.0,<7",
     "flask-migrate>=4.1,<5",
     "requests>=2.32,<3",
+    "urllib3>=2.2,<3",
     "sqlalchemy>=2.1,<2.2",
     "alembic>=1.18,<2",
     "psycopg2-binary>=2.9.12,<3",

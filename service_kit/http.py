@@ -100,7 +100,8 @@ def _http_error(error: HTTPException) -> tuple[Response, int]:
     if status < 400:  # a redirect; nothing of ours raises one
         return Response(error.get_response()), status  # type: ignore[arg-type]
     code = error.name.lower().replace(" ", "_")
-    message = INTERNAL_ERROR if status >= 500 else error.description or error.name
+    told = error.description if status in (400, 415) else None
+    message = INTERNAL_ERROR if status >= 500 else told or error.name
     response = jsonify(error_body(message, code))
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after", "www-authenticate"):
