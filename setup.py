@@ -34,6 +34,7 @@ TEST = [
     "pytest-xdist>=3.8,<4",
     "hypothesis>=6.170,<7",
     "schemathesis>=4.32,<5",
+    "pyyaml>=6",
 ]
 LINT = [
     "ruff>=0.17,<0.18",
@@ -43,6 +44,7 @@ LINT = [
     "types-psycopg2",
     "types-psutil",
     "celery-types>=0.26",
+    "types-pyyaml",
 ]
 
 setup(
