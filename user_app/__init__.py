@@ -1,0 +1,1 @@
+"""The user service: registration, profiles, preferences and the activity feed. Owns user_db."""

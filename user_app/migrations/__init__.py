@@ -1,0 +1,1 @@
+"""The Alembic history of user_db."""
