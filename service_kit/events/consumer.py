@@ -1,6 +1,6 @@
 """What a consumer is. `runner` runs them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from service_kit.events.envelope import Event
 
 Handler = Callable[[Connection, Event], None]
+BatchHandler = Callable[[Connection, Sequence[Event]], None]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Consumer:
             outside of it may be repeated and takes `event.id` as idempotency key. Raising
             `service_kit.errors.Unavailable` says that it is not the event's fault: tried again for as long as
             it takes, never a dead letter.
+        handle_many: the same for several events at once, in their order, for those whose writes fit into a
+            few statements. Where it is given, batches go through it, and `handle` gets events that run alone.
         reset: empties the projection, so that a replay from position 1 rebuilds it. None: it cannot be.
         repeatable: handling an event again, in order, changes nothing: a replay may start anywhere.
     """
@@ -32,5 +35,6 @@ class Consumer:
     source: str
     types: frozenset[str]
     handle: Handler
+    handle_many: BatchHandler | None = None
     reset: Callable[[Connection], None] | None = None
     repeatable: bool = False

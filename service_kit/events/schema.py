@@ -1,8 +1,8 @@
 """The event tables of a service's database, for its Alembic history.
 
 `events` is what happened in this service, append-only: a row may change once, `position` from NULL to a
-number, and only the retention may delete one. The other tables belong to whoever consumes, wherever the events
-come from.
+number, and only the retention may delete one. The other tables are the state of whoever consumes, be it this
+service's events or another's.
 """
 
 from typing import Any
