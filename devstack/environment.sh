@@ -4,8 +4,12 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-wanted="$(pwd) $(cat setup.py constraints.txt devstack/environment.sh | cksum)"
-if [ "$(cat .venv/ready 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then
+here="$(pwd -P)"
+wanted="$(cat setup.py constraints.txt devstack/environment.sh | cksum)"
+usable() { # scripts in .venv name the folder that it was made in
+    [ "$(cat .venv/made-in 2>/dev/null || echo "$here")" = "$here" ] && .venv/bin/python -c '' 2>/dev/null
+}
+if [ "$(cat .venv/ready 2>/dev/null)" = "$wanted" ] && usable; then
     exit 0
 fi
 
@@ -21,17 +25,16 @@ if [ -z "${python:-}" ]; then
 fi
 
 echo "Installing into .venv (about a minute the first time) ..."
-if [ "$(cut -d' ' -f1 .venv/ready 2>/dev/null)" != "$(pwd | cut -d' ' -f1)" ] || ! .venv/bin/python -c '' 2>/dev/null; then
-    rm -rf .venv # scripts in it name the folder that it was made in
-fi
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 rm -f .venv/ready
+usable || rm -rf .venv
 if ! { [ -d .venv ] || "$python" -m venv .venv; } >"$log" 2>&1 ||
-    ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-        --constraint constraints.txt --editable '.[local,test,lint]' >"$log" 2>&1; then
+    ! printf '%s\n' "$here" >.venv/made-in ||
+    ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt \
+        --config-settings editable_mode=compat --editable '.[local,test,lint]' >"$log" 2>&1; then
     cat "$log" >&2
-    echo "The environment could not be made (is the package index reachable? on Debian: python3-venv)." >&2
+    echo "The environment could not be made. Is the package index reachable? On Debian: apt install python3-venv" >&2
     exit 1
 fi
 printf '%s\n' "$wanted" >.venv/ready
