@@ -1,4 +1,4 @@
-"""`python -m devstack up | down | reset | status [--home FOLDER]`: what `make up` and its siblings run."""
+"""`python -m devstack up | down | reset | status`: what `make up` and its siblings run."""
 
 import argparse
 import signal
@@ -20,8 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--home", type=Path, default=PROJECT / ".run", help="folder of the stack (default: .run)"
     )
+    parser.add_argument("--free-ports", action="store_true", help="any free ports instead of the well-known ones")
     options = parser.parse_args(arguments)
-    stack = Stack(options.home, say=_say)
+    stack = Stack(options.home, ports="free" if options.free_ports else None, say=_say)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return {"up": _up, "down": _down, "reset": _reset, "status": _status}[options.command](stack)

@@ -156,7 +156,10 @@ def test_redis_wants_its_password_and_forgets_nothing_but_at_its_end(servers_hom
         with RedisClient.from_url(url) as client:
             client.set("key", "value")
             assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-        with pytest.raises(AuthenticationError), RedisClient.from_url(f"redis://127.0.0.1:{server.port}") as client:
+        with (
+            pytest.raises(AuthenticationError),
+            RedisClient.from_url(f"redis://127.0.0.1:{server.port}") as client,
+        ):
             client.get("key")
         server.kill()
         server.start()
