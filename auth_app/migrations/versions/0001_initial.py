@@ -39,11 +39,9 @@ CREATE TABLE sessions (
     last_seen_at TIMESTAMPTZ NOT NULL,
     user_agent TEXT NOT NULL,
     ip TEXT NOT NULL,
-    credential_tag TEXT,
     revoked_at TIMESTAMPTZ,
     revoked_reason TEXT
 );
-COMMENT ON COLUMN sessions.credential_tag IS 'fingerprint of the hash that the login was checked against';
 CREATE INDEX sessions_user ON sessions (user_id, created_at DESC);
 CREATE INDEX sessions_expiry ON sessions (expires_at);
 CREATE TABLE session_tokens (

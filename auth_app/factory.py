@@ -1,0 +1,93 @@
+"""Puts the auth service together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine
+
+from auth_app.keeper import Keeper
+from auth_app.metrics import Metrics
+from auth_app.mirror import RevocationMirror, connect
+from auth_app.passwords import PasswordHasher
+from auth_app.publisher import RevocationPublisher
+from auth_app.use_cases.change_password import ChangePassword
+from auth_app.use_cases.credentials import Credentials
+from auth_app.use_cases.login import Login
+from auth_app.use_cases.sessions import Sessions
+from auth_app.user_directory import HttpUserDirectory
+from auth_app.views import internal, public
+from migration.drain import drain_auth_db
+from service_kit import http
+from service_kit.db import engine_for, transaction
+from service_kit.events.feed import feed_blueprint
+from service_kit.service_client import ServiceClient
+from service_kit.settings import Settings
+from service_kit.tokens import TokenKeys
+from service_kit.truth.legacy_file import LegacyFile
+from service_kit.truth.router import Truth
+
+PATIENT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """The application, and what has to be started and stopped with it."""
+
+    app: Flask
+    engine: Engine
+    keeper: Keeper
+
+
+def create(settings: Settings) -> Service:
+    """The service for `settings`, nothing of it running."""
+    app = Flask("auth_app")
+    engine = engine_for(settings.auth_database_url, name="auth service", pool_size=16)
+    keys_by_prefix = {"/api/": settings.gateway_api_keys, "/internal/": settings.user_api_keys}
+    checks = {"auth_db": lambda: _ask_database(engine)}
+    registry = http.init_app(app, settings, "auth", keys_by_prefix=keys_by_prefix, checks=checks)
+    metrics = Metrics(registry)
+    _mount(app, settings, engine, metrics)
+    return Service(app, engine, keeper_for(settings, engine, metrics))
+
+
+def keeper_for(settings: Settings, engine: Engine, metrics: Metrics | None = None) -> Keeper:
+    """The background work, not started. The events process has one too."""
+    mirror = RevocationMirror(connect(settings.redis_url, PATIENT_SECONDS))
+    return Keeper(engine, mirror, metrics or Metrics(CollectorRegistry()))
+
+
+def _mount(app: Flask, settings: Settings, engine: Engine, metrics: Metrics) -> None:
+    path = settings.legacy_sqlite_path
+    file, drain = (LegacyFile(path), drain_auth_db(path, engine)) if path else (None, None)
+    truth = Truth(file, engine, undo_after=settings.undo_after_seconds)
+    hasher = PasswordHasher(settings.bcrypt_cost, settings.bcrypt_workers, settings.bcrypt_queue)
+    publisher = RevocationPublisher(
+        RevocationMirror(connect(settings.redis_url, settings.redis_timeout_ms / 1000)),
+        RevocationMirror(connect(settings.redis_url, PATIENT_SECONDS)),
+        metrics,
+    )
+    keys = TokenKeys([settings.jwt_secret])
+    sessions = Sessions(engine, truth, keys, publisher, metrics, settings.token_ttl_seconds)
+    users = HttpUserDirectory(_user_service(settings))
+    login = Login(engine, truth, users, hasher, sessions, metrics)
+    change_password = ChangePassword(engine, truth, hasher, publisher, metrics, drain)
+    app.register_blueprint(public.blueprint(login, change_password, sessions))
+    app.register_blueprint(internal.blueprint(Credentials(engine, truth, hasher), sessions))
+    app.register_blueprint(feed_blueprint(engine))
+
+
+def _user_service(settings: Settings) -> ServiceClient:
+    return ServiceClient(
+        "user service",
+        settings.user_service_urls,
+        settings.auth_api_keys[0],
+        timeout=settings.upstream_timeout_seconds / 2,
+    )
+
+
+def _ask_database(engine: Engine) -> dict[str, Any]:
+    with transaction(engine) as connection:
+        connection.exec_driver_sql("SELECT 1")
+    return {}

@@ -1,0 +1,1 @@
+"""What the auth service does for its callers, one module for each subject."""
