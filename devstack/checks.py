@@ -6,7 +6,7 @@ import psycopg2
 from redis import Redis as RedisClient
 from redis.exceptions import RedisError
 
-from devstack.configuration import DATABASE_VARIABLES, Configuration
+from devstack.configuration import DATABASE_VARIABLES, LEGACY, Configuration
 from devstack.errors import StackError
 from devstack.plan import Spec
 from devstack.ports import holder, is_free
@@ -19,8 +19,9 @@ def before_start(configuration: Configuration, specs: Iterable[Spec], ours: froz
     `ours` are the ports that the stack itself holds now.
     """
     wanted = list(specs)
+    values = configuration.values | ({LEGACY: ""} if configuration.uses_sample else {})  # made only later
     mistakes = [
-        *_settings(configuration.values, {spec.role for spec in wanted} | {"worker"}),
+        *_settings(values, {spec.role for spec in wanted} | {"worker"}),
         *_ports(wanted, ours),
         *_servers(configuration),
     ]
