@@ -1,0 +1,156 @@
+"""The other end of service_kit.steps: processes announce the points that they reach and wait here for an answer.
+
+What happens to a process is decided before it starts, by its fates: at the n-th visit of a point it is killed, held
+for a while or until the story reaches a milestone, or something is done to the world around it. Every other point is
+let pass at once.
+"""
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.harness.journal import Journal
+
+KILL, TERM, HOLD, ACT = "kill", "term", "hold", "act"
+HOLD_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What happens at the `visit`-th time that a process reaches `point`.
+
+    `seconds` bounds a hold; `until` names a milestone that ends it earlier. `act` names what is done to the world
+    before the process goes on (see `Controller.acts`).
+    """
+
+    point: str
+    what: str
+    visit: int = 1
+    seconds: float = 0.0
+    until: str | None = None
+    act: str | None = None
+
+
+@dataclass
+class Tally:
+    """What a controller has seen: visits and kills per point, acts per name."""
+
+    visits: Counter[str] = field(default_factory=Counter)
+    kills: Counter[str] = field(default_factory=Counter)
+    holds: Counter[str] = field(default_factory=Counter)
+    acts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Tally") -> None:
+        """Count another tally in."""
+        for name in ("visits", "kills", "holds", "acts"):
+            getattr(self, name).update(getattr(other, name))
+
+
+class Controller:
+    """Listens on a unix socket in `home` until `close`. `acts` maps names to what is done, with the process' pid."""
+
+    def __init__(self, home: Path, journal: Journal) -> None:
+        self.path = home / "control"
+        self.tally = Tally()
+        self.acts: dict[str, Callable[[int], None]] = {}
+        self._journal = journal
+        self._fates: dict[str, list[Fate]] = {}
+        self._visits: Counter[tuple[str, str]] = Counter()
+        self._milestones: set[str] = set()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self.path))
+        self._listener.listen(64)
+        self._thread = threading.Thread(target=self._accept, name="controller", daemon=True)
+        self._thread.start()
+
+    def expect(self, role: str, fates: list[Fate]) -> None:
+        """Decide over a process before it starts; its announcements carry `role`."""
+        with self._changed:
+            self._fates[role] = list(fates)
+
+    def milestone(self, name: str) -> None:
+        """The story has come this far: whoever was held until then goes on."""
+        self._journal.note("milestone", name=name)
+        with self._changed:
+            self._milestones.add(name)
+            self._changed.notify_all()
+
+    def visited(self, role: str, point: str) -> bool:
+        """Whether a process has reached a point."""
+        with self._changed:
+            return self._visits[role, point] > 0
+
+    def wait_visited(self, role: str, point: str, seconds: float) -> bool:
+        """Wait until a process has reached a point, or for so long."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._visits[role, point] > 0, seconds)
+
+    def release(self) -> None:
+        """End every hold and hold nobody any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let everybody go and stop listening."""
+        self.release()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.path.unlink(missing_ok=True)
+        self._thread.join(5)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError, ValueError):
+            said = json.loads(connection.recv(4096))
+            fate = self._fate(said["role"], said["point"])
+            self._journal.note("point", role=said["role"], point=said["point"], fate=fate.what if fate else "go")
+            if fate is not None and not self._carry_out(fate, said["pid"]):
+                return
+            connection.sendall(b"go\n")
+
+    def _fate(self, role: str, point: str) -> Fate | None:
+        with self._changed:
+            self.tally.visits[point] += 1
+            self._visits[role, point] += 1
+            visit = self._visits[role, point]
+            self._changed.notify_all()
+            if self._closed:
+                return None
+            found = [fate for fate in self._fates.get(role, ()) if fate.point == point and fate.visit == visit]
+        return found[0] if found else None
+
+    def _carry_out(self, fate: Fate, pid: int) -> bool:
+        """Returns whether the process goes on."""
+        if fate.what in (KILL, TERM):
+            self.tally.kills[fate.point] += 1
+            os.kill(pid, signal.SIGKILL if fate.what == KILL else signal.SIGTERM)
+            return fate.what == TERM
+        if fate.what == ACT and fate.act:
+            self.tally.acts[fate.act] += 1
+            self.acts[fate.act](pid)
+        if fate.what == HOLD:
+            self.tally.holds[fate.point] += 1
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._closed or (fate.until is not None and fate.until in self._milestones),
+                    fate.seconds or HOLD_SECONDS,
+                )
+        return True

@@ -1,0 +1,82 @@
+"""What may happen to a process of each kind, drawn from the seed before the process starts."""
+
+import random
+
+from tests.faults.harness.control import ACT, HOLD, KILL, TERM, Fate
+
+POINTS = {
+    "dual_write": ("dual_write.before_commit", "dual_write.committed"),
+    "applier": (
+        "apply.read", "apply.before_user_commit", "apply.user_committed", "apply.before_auth_commit", "apply.auth_committed",
+    ),
+    "reverse_applier": (
+        "reverse.read", "reverse.before_file_commit", "reverse.file_committed", "reverse.entries_deleted",
+    ),
+    "copy_plan": ("copy.planned",),
+    "chunk_worker": (
+        "chunk.read", "chunk.before_user_commit", "chunk.user_committed", "chunk.before_auth_commit",
+        "chunk.auth_committed", "copy.finished",
+    ),
+    "verify": ("verify.started", "verify.chunk_compared", "verify.before_stamp"),
+    "repair": ("repair.read", "repair.user_committed", "repair.auth_committed", "verify.chunk_compared"),
+    "cutover": (
+        "cutover.locked", "cutover.user_drained", "cutover.auth_drained", "cutover.before_commit", "cutover.committed",
+        "cutover.user_followed", "cutover.auth_followed", "apply.user_committed", "truth.follow",
+    ),
+    "rollback": (
+        "rollback.started", "rollback.user_fenced", "rollback.auth_fenced", "rollback.settled", "rollback.locked",
+        "rollback.before_commit", "rollback.committed", "rollback.user_followed", "rollback.auth_followed",
+    ),
+    "finish": ("finish.before_commit", "finish.committed", "finish.followed"),
+    "client": (
+        "truth.write.before_file_commit", "truth.write.file_committed", "truth.write.file_fenced",
+        "truth.write.before_database_commit", "truth.write.database_committed", "truth.read.file_fenced",
+        "truth.read.phase_read", "truth.follow", "truth.undo.before_commit", "truth.undo.committed", "apply.read",
+        "apply.before_user_commit", "apply.before_auth_commit",
+    ),
+}  # fmt: skip
+"""Which points a process of a kind passes."""
+
+STALLS = {
+    "apply.read": ("cutover", "rollback", "cutover again", "finish"),
+    "apply.user_committed": ("cutover", "rollback", "cutover again", "finish"),
+    "chunk.read": ("copied", "cutover", "rollback", "cutover again"),
+    "chunk.user_committed": ("copied", "cutover", "rollback", "cutover again"),
+    "repair.read": ("cutover", "rollback", "cutover again"),
+    "repair.user_committed": ("cutover", "rollback", "cutover again"),
+    "verify.chunk_compared": ("cutover", "rollback", "cutover again"),
+    "verify.before_stamp": ("rollback", "cutover again"),
+    "reverse.file_committed": ("rollback", "cutover again", "finish"),
+    "cutover.committed": ("rollback", "cutover again"),
+    "cutover.user_followed": ("rollback", "cutover again"),
+    "rollback.user_fenced": ("cutover again", "finish"),
+    "rollback.settled": ("cutover again", "finish"),
+    "rollback.committed": ("cutover again", "finish"),
+    "rollback.user_followed": ("cutover again", "finish"),
+    "truth.write.file_fenced": ("rollback", "cutover again", "finish"),
+    "truth.read.file_fenced": ("rollback", "cutover again", "finish"),
+    "truth.follow": ("rollback", "cutover again", "finish"),
+}
+"""Points where a process holds no lock: it may stall there until the story has come to a milestone."""
+
+ACTS = ("cut connections", "fill the disk", "restart postgres")
+
+
+def fates_for(kind: str, rng: random.Random, intensity: float) -> list[Fate]:
+    """The fates of one process; `intensity` is the probability that there is one at all."""
+    if rng.random() >= intensity:
+        return []
+    point = rng.choice(POINTS[kind])
+    visit = 1 if kind not in ("applier", "client", "reverse_applier", "chunk_worker") else rng.randint(1, 4)
+    what = rng.choices((KILL, HOLD, ACT, TERM), (60, 22, 13, 5))[0]
+    if what == HOLD:
+        return [_hold(point, visit, rng)]
+    if what == ACT:
+        return [Fate(point, ACT, visit, act=rng.choices(ACTS, (70, 25, 5))[0])]
+    return [Fate(point, what, visit)]
+
+
+def _hold(point: str, visit: int, rng: random.Random) -> Fate:
+    if point in STALLS and rng.random() < 0.7:
+        return Fate(point, HOLD, visit, seconds=10.0, until=rng.choice(STALLS[point]))
+    return Fate(point, HOLD, visit, seconds=rng.uniform(0.02, 0.25))
