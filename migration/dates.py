@@ -8,6 +8,8 @@ Numbers, by size: between the Julian days of the years 1 and 9999 a Julian day (
 63 days of 1970), below 10^11 Unix seconds, above it milliseconds. Digits in a text mean what the number means.
 """
 
+# ruff: noqa: DTZ001 - PostgreSQL's timestamp without time zone, always UTC here
+
 import math
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -28,7 +30,9 @@ _ISO = re.compile(
     r"(?: ?(?:(Z|z)|([+-])([0-9]{2}):?([0-9]{2})))?)?"
 )
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]+)?")
-_MAIL = re.compile(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} (GMT|[+-][0-9]{4})")
+_MAIL = re.compile(
+    r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} (GMT|[+-][0-9]{4})"
+)
 
 
 class Instant(NamedTuple):
@@ -90,7 +94,8 @@ def _read_text(text: str) -> Instant:
 
 def _from_iso(text: str) -> datetime:
     match = _ISO.fullmatch(text)
-    assert match is not None
+    if match is None:
+        raise UnreadableDate(UNREADABLE)
     year, month, day, hour, minute, second, fraction, _, sign, off_hours, off_minutes = match.groups()
     if int(year) == 0:
         raise UnreadableDate(IMPOSSIBLE if int(month) == 0 else OUT_OF_RANGE)

@@ -90,7 +90,7 @@ class Reject:
 
 
 class _Refused(Exception):
-    def __init__(self, reason: str, column: str = "") -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -113,7 +113,9 @@ def convert(row: RawRow) -> TargetRow | Reject:
     return TargetRow(user, CredentialRow(key, secret, salt_of(secret)))
 
 
-def revert(user: UserRow, credential: CredentialRow) -> tuple[int, str, str, str | None, int | float | str | None]:
+def revert(
+    user: UserRow, credential: CredentialRow
+) -> tuple[int, str, str, str | None, int | float | str | None]:
     """The legacy row (COLUMNS) of two halves: of a converted row exactly the values that it was converted from."""
     created_at = source_date(user.created_at, user.created_at_source)
     return user.id, user.email, credential.password_hash, user.name, created_at

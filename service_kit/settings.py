@@ -198,6 +198,10 @@ class Settings:
     event_poll_seconds: float = _setting(_number(float, 0.01, 60), 1.0)
     event_max_attempts: int = _setting(_number(int, 1, 1000), 8)
 
+    migration_snapshot_dir: str = _setting(_file_path, "", roles=("worker",))
+    migration_lease_seconds: float = _setting(_number(float, 0.5, 3600), 20.0, roles=("worker",))
+    throttle_latency_ms: int = _setting(_number(int, 1, 600_000), 400, roles=("worker",))
+    throttle_lag_entries: int = _setting(_number(int, 1, 10**9), 5000, roles=("worker",))
     cutover_budget_ms: int = _setting(_number(int, 1, 600_000), 1000)
     undo_after_seconds: float = _setting(_number(float, 0.1, 3600), 5.0)
 

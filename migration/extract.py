@@ -1,0 +1,111 @@
+"""A key range of a snapshot as COPY text for both tables, odd rows converted one by one, rejects beside it."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from migration import copy_sql
+from migration.copy_sql import CREDENTIAL_TAIL, USER_TAIL, credential_line, finish, is_plain_text, user_line
+from migration.file_schema import TABLE
+from migration.values import RawRow, Reject, convert
+
+ROWS_AT_ONCE = 5_000
+"""Small enough that the text of usual rows stays below PLAIN_TEXT_BYTES."""
+LARGEST_TEXT_BYTES = 16 << 20
+"""What SQLite may build in memory; a range with more is read in halves."""
+_NEXT_KEY = f"SELECT id FROM {TABLE} WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows from `first` to `last` (keys, inclusive): `rows` read, of which `rejects` stay behind."""
+
+    first: int
+    last: int
+    rows: int
+    users: bytes
+    credentials: bytes
+    rejects: tuple[Reject, ...]
+
+
+def parts(
+    connection: sqlite3.Connection, first: int, last: int, at_once: int = ROWS_AT_ONCE
+) -> Iterator[Part]:
+    """The range from `first` to `last`, in portions that follow each other without a gap. Order within one is free."""
+    while first <= last:
+        border = border_key(connection, first, last, at_once)
+        upto = last if border is None else border - 1
+        yield from _range(connection, first, upto)
+        first = upto + 1
+
+
+def border_key(connection: sqlite3.Connection, first: int, last: int, rows: int) -> int | None:
+    """The key of the first row behind the next `rows` rows of the range; None when there is none."""
+    row = connection.execute(_NEXT_KEY, (first, last, rows)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Part]:
+    """One part, or its halves when it is too much text for one."""
+    limit = connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_TEXT_BYTES)
+    try:
+        part = (
+            _all_plain(connection, first, last)
+            or _mostly_plain(connection, first, last)
+            or _converted(connection, first, last)
+        )
+    except sqlite3.DataError:  # "string or blob too big"
+        part = None
+    finally:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limit)
+    if part is not None:
+        yield part
+        return
+    rows = connection.execute(
+        f"SELECT count(*) FROM {TABLE} WHERE id >= ? AND id <= ?", (first, last)
+    ).fetchone()[0]  # noqa: S608
+    border = border_key(connection, first, last, rows // 2) if rows > 1 else None
+    if border is None:
+        yield _converted(connection, first, last)
+        return
+    yield from _range(connection, first, border - 1)
+    yield from _range(connection, border, last)
+
+
+def _all_plain(connection: sqlite3.Connection, first: int, last: int) -> Part | None:
+    rows, filled, users, credentials, plain = connection.execute(copy_sql.RANGE, (first, last)).fetchone()
+    if not rows:
+        return Part(first, last, 0, b"", b"", ())
+    users, credentials = finish(users, USER_TAIL), finish(credentials, CREDENTIAL_TAIL)
+    if plain and is_plain_text(rows, filled, users, credentials):
+        return Part(first, last, rows, users, credentials, ())
+    return None
+
+
+def _mostly_plain(connection: sqlite3.Connection, first: int, last: int) -> Part | None:
+    """Plain rows as text out of SQLite, the others converted; None when the text of the plain ones is not."""
+    rows, filled, users, credentials, _ = connection.execute(copy_sql.PLAIN_ROWS, (first, last)).fetchone()
+    users, credentials = finish(users, USER_TAIL), finish(credentials, CREDENTIAL_TAIL)
+    if not is_plain_text(rows, filled, users, credentials):
+        return None
+    odd = connection.execute(copy_sql.ODD_ROWS, (first, last))
+    return _with_converted(Part(first, last, rows, users, credentials, ()), odd)
+
+
+def _converted(connection: sqlite3.Connection, first: int, last: int) -> Part:
+    return _with_converted(
+        Part(first, last, 0, b"", b"", ()), connection.execute(copy_sql.ALL_ROWS, (first, last))
+    )
+
+
+def _with_converted(part: Part, rows: Iterable[RawRow]) -> Part:
+    count, users, credentials, rejects = part.rows, [part.users], [part.credentials], []
+    for row in rows:
+        count += 1
+        result = convert(row)
+        if isinstance(result, Reject):
+            rejects.append(result)
+        else:
+            users.append(user_line(result.user))
+            credentials.append(credential_line(result.credential))
+    return Part(part.first, part.last, count, b"".join(users), b"".join(credentials), tuple(rejects))
