@@ -1,7 +1,8 @@
 """A chunk and an applier inside PostgreSQL: look, write and commit are three moments of a transaction.
 
-One key. A chunk writes no version row; it leaves a done mark, and it holds its range's advisory lock shared while an
-applier holds it exclusively. The core model takes each transaction as one step; here the moments between its first
+One key. A chunk reads from a copy of the table that was not taken in one moment: its rows may be younger than its
+sequence, never older. It writes no version row; it leaves a done mark, and it holds its range's advisory lock shared
+while an applier holds it exclusively. The core model takes each transaction as one step; here the moments between its first
 statement and its commit are visible, because there the locks do their work.
 """
 
@@ -21,13 +22,14 @@ class Rules:
     apply_lock: bool = True  # one applier at a time in a database
     compares: bool = True  # a chunk leaves keys alone whose version is above its own sequence
     counts_mark: Literal["always", "versionless", "never"] = "always"  # a batch older than the youngest chunk is stale
+    mark: Literal["end", "begin"] = "end"  # of the copy's reading: the log's end after its last row | before its first
     checks_done: bool = True  # a chunk that is done is dropped
     clears_versions: bool = False  # tombstones go while chunks may still be in flight
 
 
 class World(NamedTuple):
-    """`value`, `log`: the file's; `row` (0: none), `version` (-1: none), `cursor`: committed in PostgreSQL; `mark`: W of
-    the done chunk or -1; `back`: an applier has committed an older row than it found."""
+    """`value`, `log`: the file's; `row` (0: none), `version` (-1: none), `cursor`: committed in PostgreSQL; `mark`: how
+    far the done chunk may have read, or -1; `back`: an applier has committed an older row than it found."""
 
     value: int
     log: int
@@ -102,22 +104,26 @@ def _chunk(world: World, k: int, chunk: tuple, rules: Rules) -> Iterator[Step]:
 
     if not chunk:
         if world.mark < 0:
-            yield to(f"reads {world.value} at {world.log}", ("read", world.log, world.value), action="chunk.read")
+            yield to(f"begins to read at {world.log}", ("reading", world.log), action="chunk.read")
         return
-    upto, value = chunk[1:3]
-    if chunk[0] == "read":
+    upto = chunk[1]
+    if chunk[0] == "reading":
+        yield to(f"reads {world.value} at {world.log}", ("read", upto, world.value, world.log), action="chunk.read")
+    elif chunk[0] == "read":
         if rules.range_lock and _inside(world.appliers):
             return
         if rules.checks_done and world.mark >= 0:
             yield to("is done already", ())
         else:
             wanted = not rules.compares or world.version <= upto
-            yield to(f"finds version {world.version}", ("inside", upto, value, wanted))
+            yield to(f"finds version {world.version}", ("inside", *chunk[1:], wanted))
     elif rules.checks_done and world.mark >= 0:
         yield to("the mark is there: rolls back", ())
     else:
-        row = value if chunk[3] and value > 0 else world.row
-        yield to(f"commits {row}", (), world._replace(row=row, mark=max(world.mark, upto)))
+        _, _, value, end, wanted = chunk
+        row = value if wanted and value > 0 else world.row
+        mark = end if rules.mark == "end" else upto
+        yield to(f"commits {row}", (), world._replace(row=row, mark=max(world.mark, mark)))
     if world.crashes:
         yield to("dies", (), world._replace(crashes=world.crashes - 1), "crash", CRASH)
 

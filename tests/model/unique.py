@@ -1,7 +1,7 @@
 """A unique column between keys: swaps, reuse of a freed email, victims of REPLACE, chunks that meet undrained rows.
 
 Two keys, two emails (0: no row), one database. A batch or a chunk that breaks the unique constraint fails as a whole
-and is read again; what must hold is that the databases still meet, whoever is first.
+and is tried again; what must hold is that the databases still meet, whoever is first.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,9 @@ class World(NamedTuple):
     crashes: int
 
 
-def forward(rules: Rules = Rules(), writes: int = 2, crashes: int = 0, appliers: int = 2) -> Model:  # noqa: B008
+def forward(
+    rules: Rules = Rules(), writes: int = 2, crashes: int = 0, appliers: int = 2, copied: bool = False  # noqa: B008
+) -> Model:
     """File to PostgreSQL: random writers, appliers, one chunk per key."""
 
     def steps(world: World) -> Iterator[Step]:
@@ -54,7 +56,8 @@ def forward(rules: Rules = Rules(), writes: int = 2, crashes: int = 0, appliers:
         for key in KEYS:
             yield from _chunk(world, key, rules)
 
-    initial = World((1, 2), (), (0, 0), (-1, -1), 0, (False, False), ((),) * appliers, ((), ()), writes, crashes)
+    stored = (1, 2) if copied else (0, 0)
+    initial = World((1, 2), (), stored, (-1, -1), 0, (copied, copied), ((),) * appliers, ((), ()), writes, crashes)
     return Model(initial, steps, _broken, _quiet)
 
 
@@ -119,8 +122,12 @@ def _chunk(world: World, key: int, rules: Rules) -> Iterator[Step]:
     chunk = world.chunks[key]
     if not chunk:
         if not world.copied[key]:
-            yield PLAIN, "chunk.read", f"key {key} at log {len(world.log)}", world._replace(
-                chunks=put(world.chunks, key, (len(world.log), world.rows[key])))  # fmt: skip
+            yield PLAIN, "chunk.read", f"key {key} begins at log {len(world.log)}", world._replace(
+                chunks=put(world.chunks, key, (len(world.log),)))  # fmt: skip
+        return
+    if len(chunk) == 1:
+        yield PLAIN, "chunk.read", f"key {key} at log {len(world.log)}", world._replace(
+            chunks=put(world.chunks, key, (*chunk, world.rows[key])))  # fmt: skip
         return
     upto, email = chunk
     stored: tuple | None = world.stored
@@ -128,11 +135,11 @@ def _chunk(world: World, key: int, rules: Rules) -> Iterator[Step]:
         stored = _upserts(world.stored, ((key, email),), "at_commit")
         if stored is None and rules.chunk_conflict == "ignored":
             stored = world.stored
-    rest = world._replace(chunks=put(world.chunks, key, ()))
-    if stored is None:
-        yield PLAIN, "chunk.database", f"key {key}: email {email} is taken", rest
+    if stored is None:  # tried again with the same rows: the copy does not change
+        yield PLAIN, "chunk.database", f"key {key}: email {email} is taken", world
     else:
-        yield PLAIN, "chunk.database", f"key {key}", rest._replace(stored=stored, copied=put(world.copied, key, True))
+        yield PLAIN, "chunk.database", f"key {key}", world._replace(
+            stored=stored, copied=put(world.copied, key, True), chunks=put(world.chunks, key, ()))  # fmt: skip
 
 
 def _quiet(world: World) -> bool:

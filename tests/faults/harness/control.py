@@ -66,6 +66,7 @@ class Controller:
         self._milestones: set[str] = set()
         self._changed = threading.Condition()
         self._closed = False
+        self._stalled: set[str] = set()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
         self._listener.listen(64)
@@ -93,6 +94,11 @@ class Controller:
         """Wait until a process has reached a point, or for so long."""
         with self._changed:
             return self._changed.wait_for(lambda: self._visits[role, point] > 0, seconds)
+
+    def stalled(self, role: str) -> bool:
+        """Whether a process stands at a point until a milestone that the story has not reached."""
+        with self._changed:
+            return role in self._stalled
 
     def release(self) -> None:
         """End every hold and hold nobody any more."""
@@ -122,7 +128,7 @@ class Controller:
             said = json.loads(connection.recv(4096))
             fate = self._fate(said["role"], said["point"])
             self._journal.note("point", role=said["role"], point=said["point"], fate=fate.what if fate else "go")
-            if fate is not None and not self._carry_out(fate, said["pid"]):
+            if fate is not None and not self._carry_out(fate, said["role"], said["pid"]):
                 return
             connection.sendall(b"go\n")
 
@@ -137,7 +143,7 @@ class Controller:
             found = [fate for fate in self._fates.get(role, ()) if fate.point == point and fate.visit == visit]
         return found[0] if found else None
 
-    def _carry_out(self, fate: Fate, pid: int) -> bool:
+    def _carry_out(self, fate: Fate, role: str, pid: int) -> bool:
         """Returns whether the process goes on."""
         if fate.what in (KILL, TERM):
             self.tally.kills[fate.point] += 1
@@ -148,9 +154,15 @@ class Controller:
             self.acts[fate.act](pid)
         if fate.what == HOLD:
             self.tally.holds[fate.point] += 1
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._closed or (fate.until is not None and fate.until in self._milestones),
-                    fate.seconds or HOLD_SECONDS,
-                )
+            self._hold(fate, role)
         return True
+
+    def _hold(self, fate: Fate, role: str) -> None:
+        def over() -> bool:
+            return self._closed or (fate.until is not None and fate.until in self._milestones)
+
+        with self._changed:
+            if fate.until is not None:
+                self._stalled.add(role)
+            self._changed.wait_for(over, fate.seconds or HOLD_SECONDS)
+            self._stalled.discard(role)

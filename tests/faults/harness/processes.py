@@ -63,7 +63,6 @@ class Crew:
             return True
         self._journal.note("ended", role=role, code=process.exitcode)
         del self._running[role]
-        self._last_code = process.exitcode
         process.close()
         return False
 
@@ -76,7 +75,7 @@ class Crew:
             raise TimeoutError(f"{role} did not end within {seconds} s")
         code = process.exitcode
         self.running(role)
-        return code if code is not None else -1
+        return -1 if code is None else code
 
     def kill(self, role: str) -> None:
         """SIGKILL, and wait."""
@@ -85,6 +84,12 @@ class Crew:
             process.kill()
             process.join()
             self.running(role)
+
+    def stop(self, role: str) -> None:
+        """SIGTERM."""
+        process = self._running.get(role)
+        if process is not None:
+            process.terminate()
 
     def everybody(self) -> list[str]:
         """Roles of all that run."""

@@ -1,0 +1,47 @@
+"""The processes that run through a whole story: writers and periodic appliers, replaced when they end or are killed."""
+
+import random
+from dataclasses import dataclass, field
+
+from tests.faults.harness.fates import POINTS, fates_for
+from tests.faults.harness.processes import Crew
+
+WRITERS = ("monolith_writer", "client")
+SECONDS = 60.0
+
+
+@dataclass
+class Cast:
+    """`parts`: how many processes of each kind there are to be."""
+
+    crew: Crew
+    rng: random.Random
+    intensity: float
+    pause: float
+    parts: dict[str, int]
+    _roles: dict[str, list[str]] = field(default_factory=dict)
+    _started: int = 0
+
+    def tend(self) -> None:
+        """Start whoever is missing."""
+        for kind, wanted in self.parts.items():
+            alive = [role for role in self._roles.get(kind, []) if self.crew.running(role)]
+            while len(alive) < wanted:
+                alive.append(self._start(kind))
+            self._roles[kind] = alive
+
+    def dismiss(self, *kinds: str) -> None:
+        """Send SIGTERM to all of these kinds and replace them no more."""
+        for kind in kinds:
+            self.parts[kind] = 0
+            for role in self._roles.pop(kind, []):
+                self.crew.stop(role)
+
+    def _start(self, kind: str) -> str:
+        self._started += 1
+        rng = random.Random(f"{self.rng.random()}/{kind}/{self._started}")
+        arguments: dict[str, float | int] = {"seconds": SECONDS}
+        if kind in WRITERS:
+            arguments |= {"seed": rng.randrange(2**31), "pause": self.pause}
+        fates = fates_for(kind, rng, self.intensity) if kind in POINTS else []
+        return self.crew.start(kind, fates, **arguments)

@@ -1,0 +1,132 @@
+"""The operator's story of one seed: from a legacy file through cutovers and rollbacks, under writers and kills."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.harness.cast import WRITERS, Cast
+from tests.faults.harness.control import Controller, Fate
+from tests.faults.harness.fates import fates_for
+from tests.faults.harness.journal import Journal
+from tests.faults.harness.legacy import state_of_file
+from tests.faults.harness.processes import Crew
+
+TRIES = 40
+TRIES_WITH_FATES = 3
+COMMAND_SECONDS = 45.0
+
+
+class Stuck(Exception):
+    """A command never reached its goal."""
+
+
+@dataclass
+class Story:
+    """One seed's run. `intensity`: how likely a process has a fate."""
+
+    seed: int
+    file: Path
+    crew: Crew
+    cast: Cast
+    controller: Controller
+    journal: Journal
+    rng: random.Random
+    intensity: float
+    milestones: set[str] = field(default_factory=set)
+
+    def phase(self) -> str:
+        """The file's phase now."""
+        return state_of_file(self.file)[1]
+
+    def command(self, job: str, reached: Callable[[], bool], **arguments: Any) -> None:
+        """Run a command again and again until its goal is reached, whatever kills it on the way."""
+        for attempt in range(TRIES):
+            fates = fates_for(job, self.rng, self.intensity) if attempt < TRIES_WITH_FATES else []
+            self._once(job, fates, arguments)
+            if reached():
+                self.journal.note("reached", job=job, attempts=attempt + 1, phase=self.phase())
+                return
+            self.let_pass(0.02)
+        raise Stuck(f"{job} did not reach its goal in {TRIES} tries; the phase is {self.phase()}")
+
+    def _once(self, job: str, fates: list[Fate], arguments: dict[str, Any]) -> None:
+        """One process of a command: until it ends, or stalls and is left behind as it is."""
+        role = self.crew.start(job, fates, **arguments)
+        deadline = time.monotonic() + COMMAND_SECONDS
+        while self.crew.running(role) and not self.controller.stalled(role):
+            if time.monotonic() > deadline:
+                raise Stuck(f"{role} has not ended within {COMMAND_SECONDS} s")
+            self.cast.tend()
+            time.sleep(0.004)
+
+    def let_pass(self, seconds: float) -> None:
+        """Let the writers go on for a while."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.cast.tend()
+            time.sleep(0.004)
+
+    def milestone(self, name: str) -> None:
+        """Whoever stalled until now goes on."""
+        self.milestones.add(name)
+        self.controller.milestone(name)
+
+    # ---- chapters
+
+    def to_verified(self) -> None:
+        """dual-write, copy, verify."""
+        self.command("dual_write", lambda: self.phase() != "legacy")
+        self.let_pass(self.rng.uniform(0, 0.1))
+        self.command("copy", lambda: self.phase() in ("copied", "verified"))
+        self.milestone("copied")
+        self.command("verify", lambda: self.phase() == "verified")
+
+    def cutover(self) -> None:
+        """Until PostgreSQL is the truth; a verification that became void meanwhile is made again."""
+
+        def reached() -> bool:
+            if self.phase() in ("dual_write", "copied"):
+                self.to_verified()
+            return self.phase() == "cutover"
+
+        self.command("cutover", reached)
+        self.milestone("cutover again" if "cutover" in self.milestones else "cutover")
+
+    def rollback(self) -> None:
+        """Until the file is the truth again."""
+        self.command("rollback", lambda: state_of_file(self.file)[0] % 2 == 0)
+        self.milestone("rollback")
+
+    def finish(self) -> None:
+        """The last step; there is no way back."""
+        self.command("finish", lambda: self.phase() == "finished")
+        self.milestone("finish")
+
+    def tell(self) -> None:
+        """All chapters."""
+        self.let_pass(self.rng.uniform(0, 0.1))
+        self.to_verified()
+        self.cutover()
+        self.let_pass(self.rng.uniform(0, 0.2))
+        for _ in range(self.rng.choice((0, 1, 1, 2))):
+            self.rollback()
+            self.let_pass(self.rng.uniform(0, 0.15))
+            self.to_verified()
+            self.cutover()
+            self.let_pass(self.rng.uniform(0, 0.15))
+        ending = self.rng.choice((self.finish, self.rollback, lambda: None))
+        ending()
+        self.let_pass(self.rng.uniform(0, 0.1))
+
+    def quiet(self) -> None:
+        """Writers stop, whoever stalled goes on, and the side that follows is brought up to date."""
+        self.cast.dismiss(*WRITERS)
+        self.controller.release()
+        self.cast.dismiss(*list(self.cast.parts))
+        self.crew.end(15.0)
+        role = self.crew.start("bring_level")
+        if self.crew.wait(role, 30.0):
+            raise Stuck("the side that follows could not be brought up to date")
