@@ -11,7 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 log = logging.getLogger(__name__)
 
 Check = Callable[[], Mapping[str, Any] | None]
-"""Raises when the dependency cannot be used; may answer details, which are shown."""
+"""Raises when the service is of no use without the dependency; may answer details, which are shown, a
+`status` other than "ok" among them when the service can do without.
+"""
 
 
 def init_app(app: Flask, registry: CollectorRegistry, service: str, checks: Mapping[str, Check]) -> None:
@@ -21,8 +23,9 @@ def init_app(app: Flask, registry: CollectorRegistry, service: str, checks: Mapp
         return jsonify(status="ok", service=service)
 
     def readyz() -> tuple[Response, int]:
-        dependencies = {name: _ask(name, check) for name, check in checks.items()}
-        ready = all(state["status"] == "ok" for state in dependencies.values())
+        answers = {name: _ask(name, check) for name, check in checks.items()}
+        ready = all(usable for usable, _ in answers.values())
+        dependencies = {name: state for name, (_, state) in answers.items()}
         body = jsonify(status="ok" if ready else "unavailable", service=service, dependencies=dependencies)
         return body, 200 if ready else 503
 
@@ -33,12 +36,13 @@ def init_app(app: Flask, registry: CollectorRegistry, service: str, checks: Mapp
         app.add_url_rule(f"/{view.__name__}", view.__name__, view)
 
 
-def _ask(name: str, check: Check) -> dict[str, Any]:
+def _ask(name: str, check: Check) -> tuple[bool, dict[str, Any]]:
+    """(the service can work, what is shown)."""
     started = time.perf_counter()
     try:
-        details = check() or {}
-        status = "ok"
+        state = {"status": "ok", **(check() or {})}
+        usable = True
     except Exception:
         log.warning("dependency %s is not ready", name, exc_info=True)
-        details, status = {}, "unavailable"
-    return {"status": status, "latency_ms": round((time.perf_counter() - started) * 1000, 2), **details}
+        state, usable = {"status": "unavailable"}, False
+    return usable, {**state, "latency_ms": round((time.perf_counter() - started) * 1000, 2)}

@@ -83,8 +83,9 @@ def status_of(error: AppError) -> int:
 
 
 def _app_error(error: AppError) -> tuple[Response, int]:
-    bare = {"success": False, "message": error.message}
-    body = bare if error.bare else error_body(error.message, error.code)
+    status = status_of(error)
+    message = error.default_message if status >= 500 else error.message  # a 5xx never shows its cause
+    body = {"success": False, "message": message} if error.bare else error_body(message, error.code)
     if isinstance(error, ValidationFailed):
         body["errors"] = error.errors
     response = jsonify(body)
@@ -92,7 +93,7 @@ def _app_error(error: AppError) -> tuple[Response, int]:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unavailable):
         log.warning("answered unavailable: %s", error.message, exc_info=error)
-    return response, status_of(error)
+    return response, status
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

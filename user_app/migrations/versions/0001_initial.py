@@ -51,7 +51,7 @@ CREATE TABLE user_activity (
     occurred_at TIMESTAMPTZ NOT NULL,
     data JSONB NOT NULL
 );
-CREATE INDEX user_activity_newest ON user_activity (user_id, occurred_at DESC, id DESC);
+CREATE INDEX user_activity_newest ON user_activity (user_id, id DESC);
 COMMENT ON TABLE user_activity IS 'what a user did, out of events; a projection, may be rebuilt';
 """
 

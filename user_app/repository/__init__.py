@@ -1,0 +1,1 @@
+"""SQL of the user service. Nothing here begins or ends a transaction."""

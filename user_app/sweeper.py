@@ -1,0 +1,36 @@
+"""The thread that ends abandoned registrations. Every instance of the service has one."""
+
+import logging
+import threading
+
+from user_app.use_cases.settling import Settling, try_sweep
+
+log = logging.getLogger(__name__)
+
+PERIOD_SECONDS = 1.0
+
+
+class Sweeper:
+    """Sweeps once a period until it is stopped."""
+
+    def __init__(self, settling: Settling, period: float = PERIOD_SECONDS) -> None:
+        self._settling = settling
+        self._period = period
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin sweeping."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it; a sweep under way is finished first."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._period):
+            try:
+                try_sweep(self._settling)
+            except Exception:
+                log.exception("a sweep failed; the next one tries again")
