@@ -20,7 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--home", type=Path, default=PROJECT / ".run", help="folder of the stack (default: .run)"
     )
-    parser.add_argument("--free-ports", action="store_true", help="any free ports instead of the well-known ones")
+    parser.add_argument(
+        "--free-ports", action="store_true", help="any free ports instead of the well-known ones"
+    )
     options = parser.parse_args(arguments)
     stack = Stack(options.home, ports="free" if options.free_ports else None, say=_say)
     signal.signal(signal.SIGTERM, _interrupt)

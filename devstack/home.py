@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from devstack.account import server_account
+from devstack.place import server_account
 
 FOLDERS = ("legacy", "logs", "postgres", "redis", "run")
 FILES = ("kept.json", "ports.json", "stack.env", "lock")

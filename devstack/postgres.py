@@ -10,13 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg2
 from psycopg2 import sql
 
-from devstack import account, process, store
+from devstack import store
 from devstack.errors import StackError
-from devstack.ports import free_port, is_free
+from devstack.server import LocalServer
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -34,14 +33,21 @@ SERVER_SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %u@%d ",
 }
+INITDB = (
+    f"--username={SUPERUSER}",
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--no-instructions",
+)
 FOR_TESTS = {"fsync": "off", "full_page_writes": "off"}
 """Survives the death of any process, though not of the machine: nothing here is to be kept."""
 
 
-class Postgres:
-    """One cluster in `home`. Port and passwords are chosen once and kept there; `start` and `stop` may be
-    repeated.
-    """
+class Postgres(LocalServer):
+    """One cluster in `home`. Port and passwords are chosen once; `start` and `stop` may be repeated."""
 
     def __init__(
         self,
@@ -51,22 +57,8 @@ class Postgres:
         mark: str | None = None,
         durable: bool = True,
     ) -> None:
-        self.home = home.resolve()
-        self._wanted_port = port
+        super().__init__("postgres", home, port, log, mark)
         self._settings = SERVER_SETTINGS | ({} if durable else FOR_TESTS)
-        self._account = account.server_account()
-        log = log or self.home / "postgres.log"
-        self.daemon = process.Daemon("postgres", self.home, log, mark or f"{home}/postgres")
-
-    @property
-    def running(self) -> bool:
-        """Whether the server process is there."""
-        return self.daemon.running
-
-    @property
-    def port(self) -> int:
-        """TCP port, known once it was started."""
-        return int(self._access()["port"])
 
     def superuser_url(self, database: str = "postgres") -> str:
         """Address of `database` for the superuser."""
@@ -84,47 +76,24 @@ class Postgres:
         if self.running and self._answers():
             return
         self.stop()
-        programs, data = self._folders()
+        programs, data = self.place.programs(_installed(), "bin/postgres"), self.place.data()
         self._initialise(programs, data)
         self._choose_port()
         # Nothing works in there any more, `stop` saw to it; the number in it may be somebody else's.
         (data / "postmaster.pid").unlink(missing_ok=True)
-        settings = self._settings | {"port": str(self.port)}
-        command = [str(programs / "bin" / "postgres"), "-D", str(data)]
-        command += [f"--{name}={value}" for name, value in settings.items()]
-        self.daemon.start(command, {}, data, self._account)
-        self.daemon.wait_for(self._answers, START_SECONDS)
+        command = [str(programs / "bin" / "postgres"), "-D", str(data), f"--port={self.port}"]
+        command += [f"--{name}={value}" for name, value in self._settings.items()]
+        self._launch(command, data, self._answers, START_SECONDS)
 
     def stop(self) -> None:
         """Stops it: ends open connections, writes everything down, kills what is left after a while."""
-        self.resume()
-        self.daemon.stop(STOP_SECONDS, signal.SIGINT)  # the "fast" mode; SIGTERM would wait for clients
-        self.kill()
-
-    def kill(self) -> None:
-        """SIGKILL to the server and every backend."""
-        process.kill_all(self._members())
-
-    def pause(self) -> None:
-        """SIGSTOP to the server and every backend: connections stay open, nothing answers."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Ends `pause`."""
-        self._signal(signal.SIGCONT)
-
-    def destroy(self) -> None:
-        """Stops it and removes its data, its passwords and its substitute folder."""
-        self.stop()
-        shutil.rmtree(self.home, ignore_errors=True)
-        if self._account:
-            shutil.rmtree(account.private_folder(self.home), ignore_errors=True)
+        self._stop(STOP_SECONDS, signal.SIGINT)  # the "fast" mode; SIGTERM would wait for clients
 
     def create_role(self, role: str) -> None:
         """Makes the login role `role` with a password of its own, unless it is there."""
-        access = self._access()
-        password = access["roles"].setdefault(role, secrets.token_hex(16))
-        store.write(self.home / "access.json", access)
+        roles = self._access()["roles"]
+        password = roles.setdefault(role, secrets.token_hex(16))
+        self._remember(roles=roles)
         with self.administration() as cursor:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
             verb = "ALTER" if cursor.fetchone() else "CREATE"
@@ -135,9 +104,7 @@ class Postgres:
         """Makes `database` for `owner` (a role that is there), unless it is there; no other role may connect
         to it.
         """
-        access = self._access()
-        access["owners"][database] = owner
-        store.write(self.home / "access.json", access)
+        self._remember(owners=self._access()["owners"] | {database: owner})
         name = sql.Identifier(database)
         with self.administration() as cursor:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
@@ -166,28 +133,6 @@ class Postgres:
         finally:
             connection.close()
 
-    def _folders(self) -> tuple[Path, Path]:
-        """Where the programs and the data are for the account that the server runs under."""
-        programs, data = _installed(), self.home / "data"
-        self.home.mkdir(parents=True, exist_ok=True)
-        if self._account:
-            if not self._account.can_run(programs / "bin" / "postgres"):
-                programs = account.copy_programs(programs, account.make_private_folder(self.home) / "pgsql")
-            if not self._account.can_enter(self.home):
-                data = account.make_private_folder(self.home) / "data"
-        return programs, data
-
-    def _data_folders(self) -> list[Path]:
-        return [self.home / "data", account.private_folder(self.home) / "data"]
-
-    def _members(self) -> list[psutil.Process]:
-        return [each for folder in self._data_folders() for each in process.inside(folder)]
-
-    def _signal(self, number: signal.Signals) -> None:
-        for member in self._members():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.send_signal(number)
-
     def _initialise(self, programs: Path, data: Path) -> None:
         """Makes the cluster beside its final place and moves it there when it is whole."""
         if data.exists():
@@ -196,40 +141,19 @@ class Postgres:
         if self._access() and not draft.exists():
             raise StackError(f"The data of this stack is not in {data} any more; `make reset` gives it up.")
         shutil.rmtree(draft, ignore_errors=True)
-        account.own(draft, self._account)
+        self.place.make(draft)
         secret = secrets.token_hex(16)
         password = draft.with_name("password.new")
         store.write_private(password, secret + "\n")
-        command = [str(programs / "bin" / "initdb"), "-D", str(draft)]
-        command += [
-            "-U",
-            SUPERUSER,
-            f"--pwfile={password}",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C",
-        ]
-        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
-        run_as: dict[str, Any] = {}
-        if self._account:
-            shutil.chown(password, self._account.uid, self._account.gid)
-            run_as = {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}
+        self.place.give(password)
+        command = [str(programs / "bin" / "initdb"), "-D", str(draft), f"--pwfile={password}", *INITDB]
+        run_as = self.place.account.arguments if self.place.account else {}
         done = subprocess.run(command, capture_output=True, text=True, cwd=draft, check=False, **run_as)
         password.unlink()
         if done.returncode:
             raise StackError(f"PostgreSQL could not be set up in {data}:\n{done.stdout}{done.stderr}")
-        store.write(self.home / "access.json", {"password": secret, "roles": {}, "owners": {}})
+        self._remember(password=secret, roles={}, owners={})
         draft.rename(data)
-
-    def _choose_port(self) -> None:
-        access = self._access()
-        port = self._wanted_port or access.get("port")
-        if not port or (not self._wanted_port and not is_free(port)):
-            port = free_port()
-        store.write(self.home / "access.json", access | {"port": port})
-
-    def _access(self) -> dict[str, Any]:
-        return store.read(self.home / "access.json")
 
     def _answers(self) -> bool:
         try:

