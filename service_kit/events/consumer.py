@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from service_kit.events import catalog
 from service_kit.events.envelope import Event
 
 Handler = Callable[[Connection, Event], None]
@@ -38,3 +39,17 @@ class Consumer:
     handle_many: BatchHandler | None = None
     reset: Callable[[Connection], None] | None = None
     repeatable: bool = False
+
+    def concerns(self, event: Event) -> bool:
+        """Whether it is ours, or of a type that nobody here knows and that might be ours in a later
+        release."""
+        return event.type in self.types or event.type not in catalog.KEYS
+
+    def can_read(self, event: Event) -> bool:
+        """Whether it is ours and this release knows its version."""
+        return event.type in self.types and event.version == catalog.VERSION
+
+    def key_of(self, event: Event) -> str:
+        """What waits together: an unknown type holds nobody up; an unknown version of a type of ours does,
+        since its order matters."""
+        return event.key if event.type in self.types else f"event:{event.id}"

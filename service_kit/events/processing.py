@@ -1,34 +1,24 @@
-"""The transactions of one consumer: a batch of events, one event alone, a replay.
+"""The transactions of one consumer behind its cursor: a batch of events, a replay.
 
 A batch is one transaction without savepoints, which is what makes it fast. When it fails, or when a process
-died in it, its events move to `event_failures`, from where each runs alone: in order per key, its attempt
-counted and committed before the handler begins. So an event that kills the process is charged and found, its
-neighbours are not, and a stop by the operator, which ends between two events, charges nobody.
+died in it, its events move to `event_failures`, from where each runs alone (`alone`).
 """
 
 import logging
-import random
 import time
-import traceback
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
-from service_kit.errors import Unavailable
 from service_kit.events import catalog, cursors, failures
+from service_kit.events.alone import TRANSACTION_SECONDS, is_over
 from service_kit.events.consumer import Consumer
-from service_kit.events.cursors import CursorMovedError
 from service_kit.events.envelope import Event
-from service_kit.events.failures import DEAD, PARKED, RETRY, WAITING, Due
+from service_kit.events.failures import PARKED, RETRY, WAITING
 from service_kit.events.loop import first_line
-from service_kit.events.retry import RetryPolicy
 from service_kit.steps import step
 
 _logger = logging.getLogger(__name__)
-
-TRANSACTION_SECONDS = 1.0
-_UNAVAILABLE_SECONDS = 5.0
-_TRACEBACK_CHARACTERS = 8000
 
 
 class Processing:
@@ -38,13 +28,10 @@ class Processing:
     and finds in the tables where things stand.
     """
 
-    def __init__(
-        self, connection: Connection, consumer: Consumer, policy: RetryPolicy, stopping: Callable[[], bool]
-    ) -> None:
+    def __init__(self, connection: Connection, consumer: Consumer, stopping: Callable[[], bool]) -> None:
         self._connection = connection
         self._consumer = consumer
         self._name = consumer.name
-        self._policy = policy
         self._stopping = stopping
         self.position = 0
 
@@ -64,13 +51,13 @@ class Processing:
 
     def handle(self, events: Sequence[Event]) -> None:
         """Handle the events behind the cursor, or as many of them as fit into a second."""
-        if any(self._concerns(event) for event in events):
+        if any(self._consumer.concerns(event) for event in events):
             with self._connection.begin():
                 cursors.mark(self._connection, self._name, self.position, events[-1].position)
         try:
             self._handle_together(events)
         except Exception as error:
-            if self._is_over(error):
+            if is_over(self._connection, error):
                 raise
             _logger.warning("%s runs a batch event by event: %s", self._name, first_line(error))
             self.isolate(events)
@@ -80,28 +67,10 @@ class Processing:
         with self._connection.begin():
             cursors.lock(self._connection, self._name, self.position)
             blocked, noted = self._standing(events)
-            wanted = [event for event in events if event.position not in noted and self._concerns(event)]
+            wanted = [each for each in events if each.position not in noted and self._consumer.concerns(each)]
             failures.insert(self._connection, self._name, [self._row(event, blocked) for event in wanted])
             cursors.advance(self._connection, self._name, events[-1].position, events[-1].id)
         self.position = events[-1].position
-
-    def retry_due(self) -> None:
-        """Run what is due, one by one, for at most about a second."""
-        deadline = time.monotonic() + TRANSACTION_SECONDS
-        while not self._stopping() and time.monotonic() < deadline:
-            with self._connection.begin():
-                items = failures.due(self._connection, self._name, limit=100)
-            for item in items:
-                if self._stopping() or time.monotonic() > deadline:
-                    return
-                self._run_alone(item)
-            if not items:
-                return
-
-    def seconds_to_retry(self) -> float | None:
-        """Until the next retry is due, None when there is none."""
-        with self._connection.begin():
-            return failures.seconds_to_next(self._connection, self._name)
 
     def report(self, head: int, oldest: Event | None, problem: str | None) -> None:
         """Give a sign of life; `oldest` is the first event that waits in the source."""
@@ -135,8 +104,11 @@ class Processing:
     def _handle_together(self, events: Sequence[Event]) -> None:
         with self._connection.begin():
             cursors.lock(self._connection, self._name, self.position)
-            ready = self._sort_out(events)
+            ready, kept = self._sort_out(events)
             done = self._run(ready) or events[-1]
+            failures.insert(
+                self._connection, self._name, [row for row in kept if row[0].position <= done.position]
+            )
             cursors.advance(self._connection, self._name, done.position, done.id)
             step("consumer.before_commit")
         self.position = done.position
@@ -154,108 +126,33 @@ class Processing:
                 return event
         return None
 
-    def _sort_out(self, events: Sequence[Event]) -> list[Event]:
-        """Those that can be handled now. The others go to `event_failures`; should the transaction end before
-        them, they are found there and skipped when the cursor comes to them."""
+    def _sort_out(self, events: Sequence[Event]) -> tuple[list[Event], list[failures.Row]]:
+        """Those that can be handled now, and those that have to go to `event_failures`."""
         blocked, noted = self._standing(events)
-        ready, rows = [], []
+        ready, kept = [], []
         for event in events:
-            if event.position in noted or not self._concerns(event):
+            if event.position in noted or not self._consumer.concerns(event):
                 continue
-            if self._readable(event) and self._key(event) not in blocked:
+            if self._consumer.can_read(event) and self._consumer.key_of(event) not in blocked:
                 ready.append(event)
             else:
-                rows.append(self._row(event, blocked))
-        failures.insert(self._connection, self._name, rows)
-        return ready
+                kept.append(self._row(event, blocked))
+        return ready, kept
 
     def _row(self, event: Event, blocked: set[str]) -> failures.Row:
         """How `event` is kept: its state follows from its key and type. Its key is blocked from now on."""
-        key = self._key(event)
+        key = self._consumer.key_of(event)
         state, error = RETRY, None
         if key in blocked:
             state = WAITING
-        elif not self._readable(event):
+        elif not self._consumer.can_read(event):
             state, error = PARKED, f"{event.type} {event.version} is not known to this release"
         blocked.add(key)
         return event, key, state, error
 
     def _standing(self, events: Sequence[Event]) -> tuple[set[str], set[int]]:
         """Keys that are blocked, and positions that are to be skipped."""
-        keys = {self._key(event) for event in events if self._concerns(event)}
+        keys = {self._consumer.key_of(event) for event in events if self._consumer.concerns(event)}
         first, last = events[0].position, events[-1].position
         blocked = failures.blocked_keys(self._connection, self._name, keys) if keys else set()
         return blocked, failures.noted_positions(self._connection, self._name, first, last)
-
-    def _concerns(self, event: Event) -> bool:
-        """Whether it is ours, or of a type that nobody here knows and that might be ours in a later
-        release."""
-        return event.type in self._consumer.types or event.type not in catalog.KEYS
-
-    def _readable(self, event: Event) -> bool:
-        return event.type in self._consumer.types and event.version == catalog.VERSION
-
-    def _key(self, event: Event) -> str:
-        """An unknown type holds nobody up, an unknown version of a type that is ours does: its order
-        matters."""
-        return event.key if event.type in self._consumer.types else f"event:{event.id}"
-
-    def _run_alone(self, item: Due) -> None:
-        if self._policy.exhausted(item.attempts):
-            return self._settle(item, DEAD)
-        if item.event.type in catalog.KEYS and item.event.type not in self._consumer.types:
-            return self._finish(item, run=False)
-        if not self._readable(item.event):
-            return self._settle(item, PARKED)
-        delay = self._policy.delay(item.attempts + 1)
-        with self._connection.begin():
-            if not failures.count_attempt(self._connection, self._name, item, delay):
-                return None
-        step("consumer.counted")
-        try:
-            return self._finish(item, run=True)
-        except Exception as error:
-            if self._is_over(error):
-                raise
-            return self._note_failure(item, error, delay)
-
-    def _finish(self, item: Due, *, run: bool) -> None:
-        with self._connection.begin():
-            cursors.lock(self._connection, self._name)
-            if not failures.remove(self._connection, self._name, item):
-                return
-            if run:
-                self._consumer.handle(self._connection, item.event)
-            step("consumer.before_commit")
-        step("consumer.committed")
-
-    def _note_failure(self, item: Due, error: Exception, delay: float) -> None:
-        text = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARACTERS:]
-        if isinstance(error, Unavailable):
-            pause = random.uniform(0.2, 1.0) * _UNAVAILABLE_SECONDS  # noqa: S311
-            return self._settle(item, RETRY, error, text, delay=pause, refund=True)
-        attempts = item.attempts + 1
-        state = DEAD if self._policy.exhausted(attempts) else RETRY
-        what = f"event {item.event.id} at {item.position}, attempt {attempts}, now {state}"
-        _logger.warning("%s failed (%s): %s", self._name, what, first_line(error))
-        return self._settle(item, state, error, text, delay=delay)
-
-    def _settle(
-        self,
-        item: Due,
-        state: str,
-        error: Exception | None = None,
-        text: str | None = None,
-        *,
-        delay: float = 0.0,
-        refund: bool = False,
-    ) -> None:
-        line = first_line(error) if error else None
-        outcome = failures.Outcome(state, line, text, delay, refund)
-        with self._connection.begin():
-            failures.settle(self._connection, self._name, item, outcome)
-
-    def _is_over(self, error: Exception) -> bool:
-        """Whether this connection, and with it the right to work, is lost. SQLAlchemy would make a new
-        one."""
-        return self._connection.invalidated or isinstance(error, CursorMovedError)

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine
 
 from service_kit.errors import Unavailable
 from service_kit.events import cursors
+from service_kit.events.alone import Alone
 from service_kit.events.consumer import Consumer
 from service_kit.events.envelope import Event
 from service_kit.events.locks import hold
@@ -52,24 +53,25 @@ class Reader(Loop):
                 connection.invalidate()  # the lock is the connection's, which must not go back to a pool
 
     def _work(self, connection: Connection) -> None:
-        processing = Processing(connection, self._consumer, self._policy, lambda: self.stopping)
+        processing = Processing(connection, self._consumer, lambda: self.stopping)
+        alone = Alone(connection, self._consumer, self._policy, lambda: self.stopping)
         with connection.begin():
             known = cursors.find(connection, self._consumer.name)
         cursor = processing.open(1 if known else self._source.read(self._consumer.name, 0, 1).first)
         self._suspect_to = cursor.batch_to or 0
         while not self.stopping:
-            behind = self._turn(processing)
+            behind = self._turn(processing, alone)
             self.connected()
             if not behind:
-                retry = processing.seconds_to_retry()
+                retry = alone.seconds_to_retry()
                 self.wait(self._poll_seconds if retry is None else min(retry, self._poll_seconds))
 
-    def _turn(self, processing: Processing) -> bool:
+    def _turn(self, processing: Processing, alone: Alone) -> bool:
         """One page and what is due; whether more is waiting in the source."""
         page = self._read(processing.position)
         if page and page.events:
             self._pass_on(processing, page.events)
-        processing.retry_due()
+        alone.retry_due()
         waiting = [event for event in page.events if event.position > processing.position] if page else []
         self._report(processing, waiting)
         return page is not None and bool(page.events) and page.head > processing.position
