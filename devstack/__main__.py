@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return {"up": _up, "down": _down, "reset": _reset, "status": _status}[options.command](stack)
-    except StackError as error:
+    except (StackError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -3,23 +3,30 @@
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from celery import Celery
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from devstack.plan import Spec
+from service_kit import settings
+from service_kit.events import status
 
 ANSWER_SECONDS = 3.0
+SILENT_SECONDS = 5.0
 SETTLED_SECONDS = 1.5
 """A process without an address of its own counts as healthy when it has lived this long."""
 
 
-def ailment(spec: Spec, age_seconds: float, redis_url: str) -> str:
-    """What keeps the process from being healthy, in words; empty when nothing does."""
+def ailment(spec: Spec, age_seconds: float, values: Mapping[str, str]) -> str:
+    """What keeps the process from being healthy, in words; empty when nothing does. `values`: all settings."""
     if spec.health:
         return _http(spec.health)
     if spec.kind == "worker":
-        return _worker(spec.name, redis_url)
+        return _worker(spec.name, values["REDIS_URL"])
+    if spec.kind.endswith("-events"):
+        return _events(spec.role, age_seconds, values)
     return "" if age_seconds >= SETTLED_SECONDS else "has only just started"
 
 
@@ -44,6 +51,18 @@ def _worker(name: str, redis_url: str) -> str:
     finally:
         app.close()
     return "" if answers else "does not answer to a ping"
+
+
+def _events(service: str, age_seconds: float, values: Mapping[str, str]) -> str:
+    """Looks for a sign of life since the process was started."""
+    known = settings.load("worker", values)
+    engine = create_engine(getattr(known, f"{service}_database_url"), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            beat = status.collect(connection, service, {})["sequencer"]["heartbeat_age_seconds"]
+    except SQLAlchemyError as error:
+        return f"cannot be asked for in the database: {error}"
+    return "" if beat is not None and beat < min(age_seconds, SILENT_SECONDS) else "shows no sign of life"
 
 
 def wait(check: Callable[[], str], seconds: float, lives: Callable[[], bool]) -> str:

@@ -114,9 +114,9 @@ class Daemon:
         for.
         """
         process = self._process()
+        self.send(signal.SIGCONT)  # who is paused would never hear of it
         if process:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGCONT)
                 process.send_signal(number)
         return process
 

@@ -142,9 +142,12 @@ class Stack:
         def port(what: str, number: int) -> int:
             return configuration.port(what, number, ours)
 
-        specs = plan.specs(self._kinds, self._instances, port, self.home)
+        values = configuration.values
+        hosts = {"gateway_host": values.get("GATEWAY_HOST"), "service_host": values.get("SERVICE_HOST")}
+        layout = plan.Layout(self.home, port, **{name: host for name, host in hosts.items() if host})
+        specs = plan.specs(self._kinds, self._instances, layout)
         self.members = {spec.name: Member(spec, self.home, self.id) for spec in specs}
-        self.values = configuration.values
+        self.values = values
         return configuration
 
     def _start_servers(self, configuration: Configuration) -> None:
@@ -231,7 +234,7 @@ class Stack:
     def _ailment(self, member: Member) -> str:
         if not member.running:
             return "is not running"
-        return health.ailment(member.spec, member.daemon.age_seconds, self.values["REDIS_URL"])
+        return health.ailment(member.spec, member.daemon.age_seconds, self.values)
 
     def _attached(self) -> "Stack":
         """With the members of the stack that runs in `home`, also when another process has started it."""

@@ -21,7 +21,7 @@ def _port(what: str, number: int) -> int:
 
 
 def _specs(kinds: tuple[str, ...] = plan.KINDS, **instances: int) -> dict[str, plan.Spec]:
-    return {spec.name: spec for spec in plan.specs(kinds, instances, _port, Path("/home"))}
+    return {spec.name: spec for spec in plan.specs(kinds, instances, plan.Layout(Path("/home"), _port))}
 
 
 def test_the_whole_stack_has_these_processes() -> None:
@@ -73,3 +73,13 @@ def test_settings_in_the_shell_reach_a_process_only_through_the_stack() -> None:
 def test_a_command_gets_all_settings() -> None:
     own = environment.of_command(VALUES, {"JWT_SECRET": "shell", "HOME": "/h"})
     assert own == VALUES | {"HOME": "/h", "STACK_ENV_FILE": ""}
+
+
+def test_a_gateway_for_the_whole_network_is_asked_on_this_machine() -> None:
+    for host, url in (
+        ("0.0.0.0", "http://127.0.0.1:5000"),
+        ("::", "http://[::1]:5000"),
+        ("10.0.0.7", "http://10.0.0.7:5000"),
+    ):
+        layout = plan.Layout(Path("/home"), _port, gateway_host=host)
+        assert plan.specs(("gateway",), {}, layout)[0].url == url
