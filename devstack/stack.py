@@ -7,23 +7,20 @@ part.
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from devstack import checks, cleanup, environment, health, plan, sample, schema
+from devstack import checks, cleanup, environment, plan, sample, schema, watch
 from devstack import home as homes
 from devstack.configuration import DATABASE_VARIABLES, Configuration
-from devstack.errors import StackError
 from devstack.member import Member
 from devstack.postgres import Postgres
 from devstack.redis import Redis
 from service_kit import stack_env
 
 ROLES = {"user_db": "user_service", "auth_db": "auth_service", "migration_db": "migration"}
-HEALTHY_SECONDS = 90.0
 
 
 class Stack:
@@ -57,7 +54,6 @@ class Stack:
         self._kinds = tuple(processes if processes is not None else plan.KINDS)
         self._instances = dict(instances or {})
         self._say = say
-        self._given_up = threading.Event()
         logs = self.home / "logs"
         mark = f"{self.id}/"
         where = self.home / "postgres"
@@ -70,7 +66,6 @@ class Stack:
     def up(self) -> None:
         """Starts what is missing and waits until all is healthy. StackError says why it cannot."""
         homes.make(self.home)
-        self._given_up.clear()
         with homes.locked(self.home, self._say):
             configuration = self._plan()
             specs = [each.spec for each in self.members.values()]
@@ -117,9 +112,7 @@ class Stack:
 
     def ailments(self) -> dict[str, str]:
         """For each process what is wrong with it, empty when nothing is."""
-        members = list(self._attached().members.values())
-        with ThreadPoolExecutor(len(members) or 1) as pool:
-            return dict(zip((each.name for each in members), pool.map(self._ailment, members), strict=True))
+        return watch.ailments(list(self._attached().members.values()), self.values)
 
     def _start(self, configuration: Configuration) -> None:
         if configuration.uses_sample:
@@ -198,43 +191,11 @@ class Stack:
         try:
             for member in missing:
                 member.start()
-            self._wait_until_healthy()
+            watch.until_healthy(list(self.members.values()), self.values, self._say)
         except Exception:
             for member in missing:
                 member.stop(grace=3)
             raise
-
-    def _wait_until_healthy(self) -> None:
-        members = list(self.members.values())
-        with ThreadPoolExecutor(len(members) or 1) as pool:
-            try:
-                findings = list(pool.map(self._await_one, members))
-            except BaseException:
-                self._given_up.set()  # leaving the block waits for the threads
-                raise
-        sick = [(member, finding) for member, finding in zip(members, findings, strict=True) if finding]
-        # What has died is the cause, what merely waits for it is not.
-        sick.sort(key=lambda pair: pair[0].running)
-        if sick:
-            member, finding = sick[0]
-            others = "".join(f"\n{each.name} {what}" for each, what in sick[1:])
-            raise StackError(str(member.daemon.failed(finding)) + others)
-
-    def _await_one(self, member: Member) -> str:
-        def waits() -> bool:
-            return member.running and not self._given_up.is_set()
-
-        finding = health.wait(lambda: self._ailment(member), HEALTHY_SECONDS, waits)
-        if not finding:
-            self._say(f"  {member.name:<12} {member.spec.url or 'running'}")
-        elif not member.running:
-            self._given_up.set()  # the others may be waiting for this one
-        return finding
-
-    def _ailment(self, member: Member) -> str:
-        if not member.running:
-            return "is not running"
-        return health.ailment(member.spec, member.daemon.age_seconds, self.values)
 
     def _attached(self) -> "Stack":
         """With the members of the stack that runs in `home`, also when another process has started it."""
