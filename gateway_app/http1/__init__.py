@@ -1,0 +1,1 @@
+"""The HTTP/1.1 server under the gateway: strict framing, whole requests, bounded threads, a drain."""

@@ -1,0 +1,1 @@
+"""What lies behind the gateway: instances of a service, their health, connections to them."""
