@@ -35,7 +35,9 @@ class Answer:
 class Refused(Exception):
     """The command does not do it now. Nothing was changed; `issues` say why, `next_steps` what to do instead."""
 
-    def __init__(self, *issues: Issue, next_steps: tuple[str, ...] = (), data: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *issues: Issue, next_steps: tuple[str, ...] = (), data: dict[str, Any] | None = None
+    ) -> None:
         self.issues = list(issues)
         self.next_steps = list(next_steps)
         self.data = data or {}

@@ -33,7 +33,9 @@ class Outcome(Enum):
 
     APPLIED = "applied"
     DROPPED = "dropped"  # the database is beyond the epoch that the batch was read at
-    STALE = "stale"  # something younger than the batch's snapshot is there, or older than its start: read again
+    STALE = (
+        "stale"  # something younger than the batch's snapshot is there, or older than its start: read again
+    )
     CLASH = "clash"  # an email is held by a row that this batch does not know: read the file again, whole
     BUSY = "busy"  # a lock did not come in time
 
@@ -159,7 +161,8 @@ def _is_stale(batch: Batch, known: dict[int, Known], row: _Row) -> bool:
     chunk.
     """
     return any(
-        (one.seq or 0) > batch.last_seq or (one.row and row.copied_to > batch.last_seq) for one in known.values()
+        (one.seq or 0) > batch.last_seq or (one.row and row.copied_to > batch.last_seq)
+        for one in known.values()
     )
 
 

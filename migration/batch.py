@@ -1,4 +1,4 @@
-"""What one snapshot of the legacy file gives to the forward appliers: log entries and the present rows of their keys."""
+"""What one snapshot of the legacy file gives to the forward appliers: log entries, and their keys' present rows."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,10 +75,23 @@ def read_batch(
     if max(cursors) > seen.last_seq:
         raise Blocked(cursor_beyond_file(max(cursors), seen.last_seq))
     after = min(cursors)
+    _refuse_gap(connection, after, seen.last_seq)
     entries = tuple(_entries(connection, after, limit))
     upto = entries[-1].seq if limit is not None and len(entries) == limit else seen.last_seq
     rows = present_rows(connection, list({entry.key for entry in entries}))
     return Batch(seen.state.epoch, seen.state.file_id or "", seen.last_seq, after, upto, entries, rows)
+
+
+def _refuse_gap(connection: sqlite3.Connection, after: int, last: int) -> None:
+    """Entries between a cursor and the first one left were pruned: the database was put back from a backup."""
+    first = connection.execute("SELECT min(seq) FROM migration_log").fetchone()[0]
+    if after < (last if first is None else first - 1):
+        message = (
+            f"A database stands at log entry {after}; the entries after it are gone from the file's log."
+        )
+        raise Blocked(
+            Issue("log_pruned", ERROR, message, "flask migration dual-write --resync, then verify --repair.")
+        )
 
 
 def cursor_beyond_file(cursor: int, last_seq: int) -> Issue:
@@ -88,7 +101,7 @@ def cursor_beyond_file(cursor: int, last_seq: int) -> Issue:
         ERROR,
         f"PostgreSQL has applied log entry {cursor}, but the file's log ends at {last_seq}: "
         "the file was put back from an older copy, or lost commits in a power failure.",
-        "Put the newest copy of the file back. If there is none, see the runbook, 'a file that went back in time'.",
+        "Put the newest copy of the file back. If there is none: flask migration dual-write --resync.",
     )
 
 

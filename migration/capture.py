@@ -120,7 +120,9 @@ def _install(connection: sqlite3.Connection) -> Installed:
             (str(uuid.uuid4()), DUAL_WRITE),
         )
     else:
-        connection.execute("UPDATE migration_state SET epoch = epoch + 2, phase = ?, applying = 0", (DUAL_WRITE,))
+        connection.execute(
+            "UPDATE migration_state SET epoch = epoch + 2, phase = ?, applying = 0", (DUAL_WRITE,)
+        )
     lower_fence(connection)
     renew_capture(connection)
     state = read_state(connection)
@@ -167,7 +169,9 @@ def _faults(
     if len(gone) == len(wanted):
         faults.append(_fault("capture_missing", "All capture triggers are gone: changes are not logged."))
     elif gone or any(present[name] != wanted[name] for name in wanted):
-        faults.append(_fault("capture_outdated", "The capture triggers do not fit the table: changes may be missed."))
+        faults.append(
+            _fault("capture_outdated", "The capture triggers do not fit the table: changes may be missed.")
+        )
     if state.file_is_truth and any(name.startswith(FENCE_PREFIX) for name in present):
         faults.append(_fault("fence_left", "Fence triggers are there although the file is the truth."))
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migration_log'").fetchone():
@@ -176,7 +180,9 @@ def _faults(
 
 
 def _fault(code: str, message: str) -> Issue:
-    return Issue(code, ERROR, message, "flask migration dual-write installs what is missing; verify again after it.")
+    return Issue(
+        code, ERROR, message, "flask migration dual-write installs what is missing; verify again after it."
+    )
 
 
 def _present_triggers(connection: sqlite3.Connection) -> dict[str, str]:
@@ -192,4 +198,3 @@ def _drop_triggers(connection: sqlite3.Connection, prefix: str) -> None:
     for name in _present_triggers(connection):
         if name.startswith(prefix):
             connection.execute(f"DROP TRIGGER {name}")
-

@@ -40,7 +40,9 @@ def profile_event(entries: Sequence[Entry], before: UserRow | None, after: UserR
     }
     if not changes:
         return None
-    return NewEvent(USER_PROFILE_UPDATED, after.id, {"user_id": after.id, "changes": changes}, _time(entries[-1]))
+    return NewEvent(
+        USER_PROFILE_UPDATED, after.id, {"user_id": after.id, "changes": changes}, _time(entries[-1])
+    )
 
 
 def password_event(

@@ -92,7 +92,9 @@ class ServiceDrain:
             return str(blocked)
         except (SQLAlchemyError, sqlite3.Error) as error:
             return type(error).__name__
-        except Exception as error:  # a fault of ours: the thread must outlive it, or every later write would wait
+        except (
+            Exception
+        ) as error:  # a fault of ours: the thread must outlive it, or every later write would wait
             log.exception("draining the file's log failed")
             return type(error).__name__
         return None

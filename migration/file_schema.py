@@ -42,11 +42,17 @@ def read_schema(connection: sqlite3.Connection) -> TableSchema:
     problems = [*_column_problems(columns), *unusable]
     if _has_key_index(connection) or columns.get("id", ("", 0)) != ("INTEGER", 1):
         problems.append(
-            _problem("key_unusable", f"{TABLE}.id is not the INTEGER PRIMARY KEY of the table, so rows have no key.")
+            _problem(
+                "key_unusable",
+                f"{TABLE}.id is not the INTEGER PRIMARY KEY of the table, so rows have no key.",
+            )
         )
     elif "autoincrement" not in text(created[0]).lower():
         problems.append(
-            _problem("ids_reused", f"{TABLE}.id is not AUTOINCREMENT: the ids of deleted users would be given again.")
+            _problem(
+                "ids_reused",
+                f"{TABLE}.id is not AUTOINCREMENT: the ids of deleted users would be given again.",
+            )
         )
     return TableSchema(unique, tuple(problems))
 
@@ -67,7 +73,9 @@ def _column_problems(columns: dict[str, tuple[str, int]]) -> list[Issue]:
         problems.append(_problem("column_missing", f"{TABLE} lacks the columns {', '.join(missing)}."))
     if unknown:
         problems.append(
-            _problem("column_unknown", f"{TABLE} has columns with no place in the target: {', '.join(unknown)}.")
+            _problem(
+                "column_unknown", f"{TABLE} has columns with no place in the target: {', '.join(unknown)}."
+            )
         )
     return problems
 
@@ -75,7 +83,7 @@ def _column_problems(columns: dict[str, tuple[str, int]]) -> list[Issue]:
 def _unique_indexes(connection: sqlite3.Connection) -> tuple[tuple[UniqueIndex, ...], list[Issue]]:
     rows = connection.execute(
         "SELECT list.name, info.name, info.coll FROM pragma_index_list(?) list, pragma_index_xinfo(list.name) info"
-        ' WHERE list."unique" = 1 AND list.origin <> \'pk\' AND info.key = 1 ORDER BY list.name, info.seqno',
+        " WHERE list.\"unique\" = 1 AND list.origin <> 'pk' AND info.key = 1 ORDER BY list.name, info.seqno",
         (TABLE,),
     )
     found: dict[str, list[tuple[str, str]]] = {}
@@ -83,11 +91,15 @@ def _unique_indexes(connection: sqlite3.Connection) -> tuple[tuple[UniqueIndex, 
     for index, column, collation in rows:
         name = text(index)
         if column is None:
-            message = f"The unique index {name} is on an expression: rows that REPLACE deletes cannot be told."
+            message = (
+                f"The unique index {name} is on an expression: rows that REPLACE deletes cannot be told."
+            )
             unusable[name] = _problem("index_unusable", message)
         else:
             found.setdefault(name, []).append((text(column), text(collation)))
-    unique = tuple(UniqueIndex(name, tuple(columns)) for name, columns in found.items() if name not in unusable)
+    unique = tuple(
+        UniqueIndex(name, tuple(columns)) for name, columns in found.items() if name not in unusable
+    )
     return unique, list(unusable.values())
 
 
@@ -98,4 +110,6 @@ def _has_key_index(connection: sqlite3.Connection) -> bool:
 
 
 def _problem(code: str, message: str) -> Issue:
-    return Issue(code, ERROR, message, "Change the table's definition (on a copy of the file first), then look again.")
+    return Issue(
+        code, ERROR, message, "Change the table's definition (on a copy of the file first), then look again."
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
@@ -11,6 +11,8 @@ from migration.raw_file import RawFile
 from migration.sides import AUTH, USER, Side
 from service_kit.db import engine_for
 from service_kit.settings import Settings
+
+_PATIENT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,34 @@ def open_session(settings: Settings) -> Iterator[Session]:
     session = Session(
         settings,
         RawFile(settings.legacy_sqlite_path),
-        engine_for(settings.user_database_url, name="migration", statement_seconds=60, lock_seconds=20),
-        engine_for(settings.auth_database_url, name="migration", statement_seconds=60, lock_seconds=20),
-        engine_for(settings.migration_database_url, name="migration"),
+        _engine(settings.user_database_url, _PATIENT_SECONDS),
+        _engine(settings.auth_database_url, _PATIENT_SECONDS),
+        _engine(settings.migration_database_url, _PATIENT_SECONDS),
     )
     try:
         yield session
     finally:
         session.close()
+
+
+@contextmanager
+def impatient(session: Session, seconds: float) -> Iterator[Session]:
+    """The same session with connections to the service databases on which nothing waits longer than `seconds`."""
+    user = _engine(session.settings.user_database_url, seconds)
+    auth = _engine(session.settings.auth_database_url, seconds)
+    try:
+        yield replace(session, user=user, auth=auth)
+    finally:
+        user.dispose()
+        auth.dispose()
+
+
+def warm_up(session: Session) -> None:
+    """Connect to the service databases now, so that clients need not wait for it later."""
+    for engine in session.targets.values():
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
+
+def _engine(url: str, seconds: float) -> Engine:
+    return engine_for(url, name="migration", statement_seconds=seconds, lock_seconds=seconds)

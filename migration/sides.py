@@ -5,7 +5,7 @@ Everything is done for many keys in one statement; arrays travel as parameters.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
@@ -29,7 +29,7 @@ class Side:
     name: str
     table: str
     key: str
-    columns: Mapping[str, str]
+    columns: ClassVar[Mapping[str, str]]
     """Column and array type of what is written beside the key."""
     touch: str
     """What else an update sets."""
@@ -41,6 +41,11 @@ class Side:
     def event(self, entries: Sequence[Entry], known: Known, after: tuple[Any, ...] | None) -> NewEvent | None:
         """The event that follows from the change of one key."""
         raise NotImplementedError
+
+    def is_empty(self, connection: Connection) -> bool:
+        """Whether the database holds no account."""
+        found = connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {self.table})")  # noqa: S608
+        return not found.scalar_one()
 
     def read(self, connection: Connection, keys: Sequence[int]) -> dict[int, Known]:
         """What is known of each of `keys`."""
@@ -84,7 +89,12 @@ class UserSide(Side):
     name = "user_db"
     table = "users"
     key = "id"
-    columns = {"email": "text", "name": "text", "created_at": "timestamp", "created_at_source": "text"}
+    columns: ClassVar[Mapping[str, str]] = {
+        "email": "text",
+        "name": "text",
+        "created_at": "timestamp",
+        "created_at_source": "text",
+    }
     touch = "status = 'active', pending_since = NULL, updated_at = now()"
 
     def half(self, row: TargetRow) -> tuple[Any, ...]:
@@ -101,7 +111,7 @@ class AuthSide(Side):
     name = "auth_db"
     table = "user_credentials"
     key = "user_id"
-    columns = {"password_hash": "text", "salt": "text"}
+    columns: ClassVar[Mapping[str, str]] = {"password_hash": "text", "salt": "text"}
     touch = "updated_at = now()"
 
     def half(self, row: TargetRow) -> tuple[Any, ...]:

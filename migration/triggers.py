@@ -18,7 +18,6 @@ FENCE_MESSAGE = (
 )
 
 _AWAKE = "NOT EXISTS (SELECT 1 FROM migration_state WHERE applying = 1)"
-_LOG = "INSERT INTO migration_log (key, op)"
 
 CAPTURE_PREFIX = f"migration_capture_{TABLE}_"
 FENCE_PREFIX = f"migration_fence_{TABLE}_"
@@ -31,16 +30,16 @@ def capture_triggers(unique: tuple[UniqueIndex, ...]) -> dict[str, str]:
     return _named(
         CAPTURE_PREFIX,
         {
-            "before_insert": f"BEFORE INSERT ON {TABLE} WHEN {_AWAKE} BEGIN"
-            f" {_LOG} SELECT id, 'v' FROM {TABLE} WHERE {victims}; END",
-            "before_update": f"BEFORE UPDATE ON {TABLE} WHEN {_AWAKE} AND ({moved}) BEGIN"
-            f" {_LOG} SELECT id, 'v' FROM {TABLE} WHERE ({victims}) AND id IS NOT OLD.id; END",
-            "insert": f"AFTER INSERT ON {TABLE} WHEN {_AWAKE} BEGIN {_LOG} VALUES (NEW.id, 'i'); END",
-            "update": f"AFTER UPDATE ON {TABLE} WHEN {_AWAKE} AND NEW.id IS OLD.id BEGIN"
-            f" {_LOG} VALUES (NEW.id, 'u'); END",
-            "rekey": f"AFTER UPDATE ON {TABLE} WHEN {_AWAKE} AND NEW.id IS NOT OLD.id BEGIN"
-            f" {_LOG} VALUES (OLD.id, 'd'), (NEW.id, 'i'); END",
-            "delete": f"AFTER DELETE ON {TABLE} WHEN {_AWAKE} BEGIN {_LOG} VALUES (OLD.id, 'd'); END",
+            "before_insert": _trigger("BEFORE INSERT", f"SELECT id, 'v' FROM {TABLE} WHERE {victims}"),  # noqa: S608
+            "before_update": _trigger(
+                "BEFORE UPDATE",
+                f"SELECT id, 'v' FROM {TABLE} WHERE ({victims}) AND id IS NOT OLD.id",  # noqa: S608
+                f"({moved})",
+            ),
+            "insert": _trigger("AFTER INSERT", "VALUES (NEW.id, 'i')"),
+            "update": _trigger("AFTER UPDATE", "VALUES (NEW.id, 'u')", "NEW.id IS OLD.id"),
+            "rekey": _trigger("AFTER UPDATE", "VALUES (OLD.id, 'd'), (NEW.id, 'i')", "NEW.id IS NOT OLD.id"),
+            "delete": _trigger("AFTER DELETE", "VALUES (OLD.id, 'd')"),
         },
     )
 
@@ -54,6 +53,11 @@ def fence_triggers() -> dict[str, str]:
     )
 
 
+def _trigger(event: str, entries: str, only_when: str = "") -> str:
+    when = f"{_AWAKE} AND {only_when}" if only_when else _AWAKE
+    return f"{event} ON {TABLE} WHEN {when} BEGIN INSERT INTO migration_log (key, op) {entries}; END"
+
+
 def _named(prefix: str, bodies: Mapping[str, str]) -> dict[str, str]:
     return {f"{prefix}{name}": f"CREATE TRIGGER {prefix}{name} {body}" for name, body in bodies.items()}
 
@@ -65,9 +69,7 @@ def _same_key(index: UniqueIndex) -> str:
 
 def _key_moved(index: UniqueIndex) -> str:
     """Exact comparison: a collation that folds must not hide that the stored value changed."""
-    pairs = (
-        f"NEW.{_quoted(name)} IS NOT OLD.{_quoted(name)} COLLATE BINARY" for name, _ in index.columns
-    )
+    pairs = (f"NEW.{_quoted(name)} IS NOT OLD.{_quoted(name)} COLLATE BINARY" for name, _ in index.columns)
     return " OR ".join(pairs)
 
 

@@ -165,4 +165,3 @@ def test_the_fence_stops_every_statement_form_on_a_connection_opened_long_ago(
 def _codes(file: RawFile) -> list[str]:
     with file.snapshot() as connection:
         return [issue.code for issue in look(connection).issues]
-

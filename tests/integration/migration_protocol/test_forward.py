@@ -161,7 +161,9 @@ def test_a_stale_batch_is_dropped_after_the_cutover(running: Session, legacy: Le
     assert query(running.user, "SELECT name FROM users WHERE id = 1") == [("new",)]
 
 
-def test_a_stale_batch_of_an_older_epoch_is_dropped_after_a_rollback(running: Session, legacy: Legacy) -> None:
+def test_a_stale_batch_of_an_older_epoch_is_dropped_after_a_rollback(
+    running: Session, legacy: Legacy
+) -> None:
     """V4: the phase is dual_write again, the epoch is not the one that the batch was read at."""
     legacy.run("UPDATE users SET name = 'old' WHERE id = 1")
     late = batch_of(running)
