@@ -14,7 +14,7 @@ class Sweeper:
     """Sweeps once a period until it is stopped."""
 
     def __init__(self, settling: Settling, period: float = PERIOD_SECONDS) -> None:
-        self._settling = settling
+        self.settling = settling
         self._period = period
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
@@ -31,6 +31,6 @@ class Sweeper:
     def _run(self) -> None:
         while not self._stop.wait(self._period):
             try:
-                try_sweep(self._settling)
+                try_sweep(self.settling)
             except Exception:
                 log.exception("a sweep failed; the next one tries again")

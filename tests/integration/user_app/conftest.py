@@ -8,9 +8,11 @@ from sqlalchemy import Engine, create_engine
 
 from auth_app import factory as auth_factory
 from service_kit import settings
+from service_kit.service_client import ServiceClient
 from tests.integration.user_app.support import HttpServer, LegacyUsers, UserService
-from tests.support.environment import service_environment
+from tests.support.environment import USER_API_KEY, service_environment
 from user_app import factory
+from user_app.auth_service import HttpAccounts
 
 SIDES = ("file", "database")
 Make = Callable[..., UserService]
@@ -58,7 +60,8 @@ def make_service(
         cleanups.extend(
             [lambda: server.__exit__(None, None, None), auth.engine.dispose, service.engine.dispose]
         )
-        return UserService(service, *engines, legacy_users if side == "file" else None)
+        accounts = HttpAccounts(ServiceClient("auth service", [server.url], USER_API_KEY, timeout=5))
+        return UserService(service, *engines, accounts, legacy_users if side == "file" else None)
 
     yield make
     for cleanup in cleanups:

@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Flask
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from devstack import sample
 from tests.support.environment import AUTH_API_KEY, GATEWAY_API_KEY
 from user_app import factory
+from user_app.auth_service import HttpAccounts
 
 PASSWORD = "secret12"
 
@@ -63,6 +64,7 @@ class UserService:
     service: factory.Service
     engine: Engine
     auth_engine: Engine
+    accounts: HttpAccounts
     legacy: LegacyUsers | None
 
     @property
@@ -122,8 +124,3 @@ def identity_headers(user_id: int, token_id: str = "token-of-a-test") -> dict[st
         "X-Token-Issued": "1900000000",
         "X-Token-Expires": "1900086400",
     }
-
-
-def engine(url: str) -> Engine:
-    """The test's own way into a database."""
-    return create_engine(url)
