@@ -4,7 +4,8 @@ A `Form` takes fields one after the other, each method one chain; `check()` then
 with every error, in that order. An error echoes the value as the chain saw it and leaves `value` out when the
 field was missing. Standard validators there look at the text of a value, and at every element of an array.
 Where such a value passed and the server went on to store nonsense or died, the field is refused here, with
-the chain's own message; so is text that a PostgreSQL column cannot hold.
+the chain's own message; so is text that a PostgreSQL column cannot hold. Those refusals are ours: they are told only
+when the legacy server had nothing to say against the request.
 """
 
 import math
@@ -20,6 +21,7 @@ MAX_NAME = 1000  # characters; the legacy server knew no limit but the body's
 MAX_NEW_PASSWORD = 1024  # characters
 
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_PRESENTATION = re.compile("[^\ufe0e\ufe0f][\ufe0e\ufe0f]")
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _MISSING = object()
 
@@ -43,11 +45,12 @@ class Form:
         self._fields = fields
         self._location = location
         self._errors: list[dict[str, Any]] = []
+        self._own: list[dict[str, Any]] = []
 
     def check(self) -> None:
         """Raises ValidationFailed when any field was wrong."""
-        if self._errors:
-            raise ValidationFailed(self._errors)
+        if self._errors or self._own:
+            raise ValidationFailed(self._errors or self._own)
 
     def email(self, path: str, message: str = INVALID_VALUE, *, optional: bool = False) -> str | None:
         """`isEmail().normalizeEmail()`: the address as it is stored and looked up."""
@@ -58,26 +61,29 @@ class Form:
             return None
         address = email_address.normalize(value)
         if address is None or not is_storable(address):
-            self._refuse(path, value, message)
+            self._refuse_ours(path, value, message)
             return None
         return address
 
     def name(self, path: str, message: str = INVALID_VALUE, *, optional: bool = True) -> str | None:
-        """`trim().isLength({min: 1})`: a name without white space around it; a number becomes its text."""
+        """`trim().isLength({min: 1})`: a name without white space around it; numbers and booleans become text."""
         value = self._take(path)
         if value is _MISSING and optional:
             return None
-        if isinstance(value, bool | dict):
-            self._refuse(path, value, message)
+        if isinstance(value, dict):
+            self._refuse_ours(path, value, message)
             return None
         if isinstance(value, list):
             self._passes(path, [javascript.trim(javascript.to_text(item)) for item in value], message, bool)
             return None
-        text = javascript.trim("" if value is _MISSING else javascript.to_text(value))
-        if not text or len(text) > MAX_NAME or not is_storable(text):
+        text = javascript.trim(_text_of(value))
+        if not text:
             self._refuse(path, text, message)
-            return None
-        return text
+        elif len(text) > MAX_NAME or not is_storable(text):
+            self._refuse_ours(path, text, message)
+        else:
+            return text
+        return None
 
     def password(self, path: str, message: str = INVALID_VALUE, *, min_length: int = 1) -> str | None:
         """`isLength({min})`: a password to compare, any text of at least `min_length` characters."""
@@ -88,7 +94,7 @@ class Form:
         """`isLength({min})`: a password to keep; control characters and overlong ones are refused."""
         value = self.password(path, message, min_length=min_length)
         if value is not None and (len(value) > MAX_NEW_PASSWORD or not is_storable(value)):
-            self._refuse(path, value, message)
+            self._refuse_ours(path, value, message)
             return None
         return value
 
@@ -133,17 +139,24 @@ class Form:
         """
         elements = value if isinstance(value, list) else [value]
         wrong = [item for item in elements if not accept(_text_of(item))]
-        if not wrong and not isinstance(value, str):
-            wrong = [value]
         for item in wrong:
             self._refuse(path, item, message)
+        if not wrong and not isinstance(value, str):
+            self._refuse_ours(path, value, message)
+            return False
         return not wrong
 
     def _refuse(self, path: str, value: Any, message: str) -> None:
+        self._errors.append(self._error(path, value, message))
+
+    def _refuse_ours(self, path: str, value: Any, message: str) -> None:
+        self._own.append(self._error(path, value, message))
+
+    def _error(self, path: str, value: Any, message: str) -> dict[str, Any]:
         error: dict[str, Any] = {"type": "field"}
         if value is not _MISSING:
             error["value"] = _as_json(value)
-        self._errors.append({**error, "msg": message, "path": path, "location": self._location})
+        return {**error, "msg": message, "path": path, "location": self._location}
 
 
 def is_storable(text: str) -> bool:
@@ -156,8 +169,8 @@ def _text_of(value: Any) -> str:
 
 
 def _length(text: str) -> int:
-    """validator.js `isLength`: characters, without the two presentation selectors."""
-    return len(text) - text.count("\ufe0e") - text.count("\ufe0f")
+    """validator.js `isLength`: characters, one with a presentation selector behind it counted once."""
+    return len(text) - len(_PRESENTATION.findall(text))
 
 
 def _as_json(value: Any) -> Any:
