@@ -47,6 +47,7 @@ def read_json_fields(request: Request, max_bytes: int) -> dict[str, Any]:
 def _read(request: Request, max_bytes: int) -> bytes:
     if (request.content_length or 0) > max_bytes:
         raise RequestEntityTooLarge
+    request.max_content_length = max_bytes + 1  # a body of unknown length is cut there without a word
     try:
         body = request.get_data(cache=False)
     except HTTPException:
