@@ -1,5 +1,6 @@
 """Whether a process of the stack does its work, asked from outside."""
 
+import json
 import time
 import urllib.error
 import urllib.request
@@ -9,7 +10,7 @@ from celery import Celery
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from devstack.plan import Spec
+from devstack.plan import DETAILS, Spec
 from service_kit import settings
 from service_kit.events import status
 
@@ -32,13 +33,16 @@ def ailment(spec: Spec, age_seconds: float, values: Mapping[str, str]) -> str:
 
 def _http(address: str) -> str:
     try:
-        with urllib.request.urlopen(address, timeout=ANSWER_SECONDS):  # noqa: S310 - our own http address
-            return ""
+        with urllib.request.urlopen(address, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - ours
+            body = answer.read()
     except urllib.error.HTTPError as error:
         detail = error.read(500).decode("utf-8", "replace")
         return f"answers {error.code} at {address}: {detail}"
     except OSError as error:
         return f"does not answer at {address}: {getattr(error, 'reason', error)}"
+    if address.endswith(DETAILS) and json.loads(body)["status"] != "ok":
+        return f"does not find everything well: {body.decode()}"
+    return ""
 
 
 def _worker(name: str, redis_url: str) -> str:

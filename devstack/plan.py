@@ -4,11 +4,13 @@ healthy.
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-HTTP_KINDS = ("gateway", "user", "auth")
-KINDS = (*HTTP_KINDS, "user-events", "auth-events", "worker", "beat", "flower")
+DETAILS = "/api/health?details=1"
+"""Says 200 always, and in its body how the gateway finds the services: a process that answers is not enough."""
+
+KINDS = ("gateway", "user", "auth", "user-events", "auth-events", "worker", "beat", "flower")
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,15 @@ class Layout:
     port: Callable[[str, int], int]
     gateway_host: str = "127.0.0.1"
     service_host: str = "127.0.0.1"
+    behind_gateway: bool = True
+    """Whether there are services for the gateway to find healthy."""
 
 
 def specs(kinds: Iterable[str], instances: Mapping[str, int], layout: Layout) -> list[Spec]:
     """The processes of `kinds`, as many of each as `instances` says, else one."""
     wanted = set(kinds)
     return [
-        _MAKERS[kind](kind, number, layout)
+        _MAKERS[kind](kind, number, replace(layout, behind_gateway=wanted >= {"user", "auth"}))
         for kind in KINDS
         if kind in wanted
         for number in range(1, instances.get(kind, 1) + 1)
@@ -66,7 +70,8 @@ def _gateway(kind: str, number: int, layout: Layout) -> Spec:
     port = layout.port("gateway", number)
     ports = {"GATEWAY_PORT": port, "GATEWAY_METRICS_PORT": layout.port("gateway_metrics", number)}
     url = _address(layout.gateway_host, port)
-    return Spec(f"{kind}-{number}", kind, kind, _python("gateway_app"), ports, f"{url}/api/health", url)
+    health = f"{url}{DETAILS}" if layout.behind_gateway else f"{url}/readyz"
+    return Spec(f"{kind}-{number}", kind, kind, _python("gateway_app"), ports, health, url)
 
 
 def _service(kind: str, number: int, layout: Layout) -> Spec:

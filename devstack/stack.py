@@ -136,8 +136,9 @@ class Stack:
             return configuration.port(what, number, ours)
 
         values = configuration.values
-        hosts = {"gateway_host": values.get("GATEWAY_HOST"), "service_host": values.get("SERVICE_HOST")}
-        layout = plan.Layout(self.home, port, **{name: host for name, host in hosts.items() if host})
+        own = "127.0.0.1"
+        hosts = values.get("GATEWAY_HOST", own), values.get("SERVICE_HOST", own)
+        layout = plan.Layout(self.home, port, *hosts)
         specs = plan.specs(self._kinds, self._instances, layout)
         self.members = {spec.name: Member(spec, self.home, self.id) for spec in specs}
         self.values = values
