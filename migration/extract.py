@@ -14,6 +14,7 @@ ROWS_AT_ONCE = 5_000
 LARGEST_TEXT_BYTES = 16 << 20
 """What SQLite may build in memory; a range with more is read in halves."""
 _NEXT_KEY = f"SELECT id FROM {TABLE} WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"  # noqa: S608
+_COUNT = f"SELECT count(*) FROM {TABLE} WHERE id >= ? AND id <= ?"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,7 @@ def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Pa
     if part is not None:
         yield part
         return
-    rows = connection.execute(
-        f"SELECT count(*) FROM {TABLE} WHERE id >= ? AND id <= ?", (first, last)
-    ).fetchone()[0]  # noqa: S608
+    rows = connection.execute(_COUNT, (first, last)).fetchone()[0]
     border = border_key(connection, first, last, rows // 2) if rows > 1 else None
     if border is None:
         yield _converted(connection, first, last)

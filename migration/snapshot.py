@@ -30,6 +30,7 @@ PORTION_SECONDS = 0.04
 _FIRST_PORTION, _LARGEST_PORTION = 2_000, 100_000
 _NAMES = ", ".join(COLUMNS)
 _SUFFIX, _DRAFT_SUFFIX = ".sqlite", ".draft"
+_DRAFT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,14 @@ def opened(where: Path, name: str, plan_id: str) -> Iterator[sqlite3.Connection]
         ) from error
 
 
-def remove_others(where: Path, keep: set[str]) -> list[str]:
-    """Delete snapshots except `keep`, and drafts that nobody has touched for an hour. Returns their names."""
+def remove_others(where: Path, keep: set[str], older_than_seconds: float = 0.0) -> list[str]:
+    """Delete snapshots except `keep` that are older, and drafts that nobody has touched for an hour; their names."""
     gone = []
     for path in sorted(where.glob("*")) if where.is_dir() else ():
         with suppress(FileNotFoundError):
-            abandoned = path.suffix == _DRAFT_SUFFIX and time.time() - path.stat().st_mtime > 3600
-            if abandoned or (path.suffix == _SUFFIX and path.name not in keep):
+            age = time.time() - path.stat().st_mtime
+            abandoned = path.suffix == _DRAFT_SUFFIX and age > _DRAFT_SECONDS
+            if abandoned or (path.suffix == _SUFFIX and path.name not in keep and age >= older_than_seconds):
                 path.unlink()
                 gone.append(path.name)
     return gone
@@ -126,18 +128,19 @@ def _copy(connection: sqlite3.Connection, draft: Path, plan_id: str) -> FileLook
     connection.execute("ATTACH ? AS copy", (draft.absolute().as_uri(),))
     for pragma in ("journal_mode = OFF", "synchronous = OFF"):
         connection.execute(f"PRAGMA copy.{pragma}")
-    connection.execute("CREATE TABLE copy.snapshot (plan_id, seq)")
+    connection.execute("CREATE TABLE copy.snapshot (plan_id, seq, read_to)")
     connection.execute(
         f"CREATE TABLE copy.{TABLE} (id INTEGER PRIMARY KEY, email, password, name, created_at)"
     )
     with transaction(connection, "BEGIN"):
         began = _usable(connection)
-        connection.execute("INSERT INTO copy.snapshot VALUES (?, ?)", (plan_id, began.last_seq))
+        connection.execute("INSERT INTO copy.snapshot VALUES (?, ?, NULL)", (plan_id, began.last_seq))
     _copy_rows(connection)
     with transaction(connection, "BEGIN"):
         ended = _usable(connection)
     if ended.state != began.state:
         raise refused("phase_moved", "The file changed its phase while it was being copied.", "Run it again.")
+    connection.execute("UPDATE copy.snapshot SET read_to = ?", (ended.last_seq,))
     return began
 
 

@@ -16,6 +16,7 @@ CREATE TABLE plans (
     snapshot TEXT NOT NULL,
     rows BIGINT NOT NULL,
     next_key BIGINT,
+    last_key BIGINT NOT NULL,
     next_chunk INTEGER NOT NULL DEFAULT 1,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     created_by TEXT NOT NULL,
@@ -24,7 +25,7 @@ CREATE TABLE plans (
 );
 COMMENT ON COLUMN plans.seq IS 'last number of the file''s log in the snapshot';
 COMMENT ON COLUMN plans.snapshot IS 'name of the file in the snapshot folder';
-COMMENT ON COLUMN plans.next_key IS 'keys below it are cut into chunks; NULL: all are';
+COMMENT ON COLUMN plans.next_key IS 'keys from here to last_key are not yet cut into chunks; NULL: all are';
 CREATE UNIQUE INDEX plans_one_running ON plans (state) WHERE state = 'running';
 CREATE TABLE chunks (
     plan_id TEXT NOT NULL REFERENCES plans (id) ON DELETE CASCADE,

@@ -1,0 +1,188 @@
+"""One chunk of the bulk copy: read its keys from the snapshot, write them into both databases.
+
+Per database one transaction (docs/protocol.md, "Chunk"): rows of keys that no applier has written since the snapshot,
+rejects, and the done mark. It may come twice, late, or beside itself; what changed since is left to the appliers, and
+rows that the snapshot does not have are left alone.
+"""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from sqlalchemy import Connection, Engine
+
+from migration.apply import note_rejects
+from migration.extract import parts
+from migration.file_schema import TABLE
+from migration.plan import Chunk, Plan
+from migration.ranges import lock_range
+from migration.sides import USER, Side
+from migration.values import Reject
+from service_kit.steps import step
+from service_kit.truth.phase import follow, lock_phase
+
+_IN_MEMORY_BYTES = 16 << 20  # per database; a chunk of larger values waits in a temporary file
+_COPY_BUFFER = 1 << 18
+_TRIES = 5
+
+
+class Superseded(Exception):
+    """The database has moved beyond the plan's epoch: nothing of the plan may be written any more."""
+
+
+class NotCaughtUp(Exception):
+    """An applier has not brought the database up to the snapshot's log number yet; later it will have."""
+
+
+@dataclass(frozen=True)
+class ChunkText:
+    """A chunk as COPY text: `files` by side; `rows` read, `rejects` of them; `first` and `last` key that are there.
+
+    `read_to`: the log's end when the snapshot was complete; no row is younger. The done mark carries it, so that an
+    applier knows which batches are older than these rows.
+    """
+
+    files: dict[str, IO[bytes]]
+    rows: int
+    rejects: Sequence[Reject]
+    first: int
+    last: int
+    read_to: int
+
+
+@contextmanager
+def read(snapshot: sqlite3.Connection, chunk: Chunk) -> Iterator[ChunkText]:
+    """The chunk's rows. Memory stays flat whatever their size."""
+    with (
+        tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as users,
+        tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as credentials,
+    ):
+        rows = 0
+        rejects: list[Reject] = []
+        for part in parts(snapshot, chunk.first, chunk.last):
+            users.write(part.users)
+            credentials.write(part.credentials)
+            rejects += part.rejects
+            rows += part.rows
+        first, last = snapshot.execute(
+            f"SELECT min(id), max(id) FROM {TABLE} WHERE id >= ? AND id <= ?",  # noqa: S608
+            (chunk.first, chunk.last),
+        ).fetchone()
+        files: dict[str, IO[bytes]] = {"user_db": users, "auth_db": credentials}
+        read_to = snapshot.execute("SELECT read_to FROM snapshot").fetchone()[0]
+        yield ChunkText(files, rows, rejects, first or 0, last or 0, read_to)
+
+
+def write(engine: Engine, side: Side, plan: Plan, chunk: Chunk, text: ChunkText) -> None:
+    """Bring the chunk into the database of `side`, unless it is done there.
+
+    Raises:
+        Superseded, NotCaughtUp: nothing was written.
+    """
+    for _ in range(_TRIES):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL migration.applying = 'on'")
+            row = lock_phase(connection)
+            if (row.epoch, row.fenced) > (plan.epoch, False):
+                raise Superseded(f"{side.name} is at epoch {row.epoch}, the plan was made at {plan.epoch}")
+            if row.epoch == plan.epoch:
+                if row.cursor < text.read_to:  # else a change in the snapshot would never be seen as a change
+                    raise NotCaughtUp(
+                        f"{side.name} has applied entry {row.cursor}, the snapshot ends at {text.read_to}"
+                    )
+                _write(connection, side, plan, chunk, text)
+                return
+        follow(engine, plan.epoch)
+    raise NotCaughtUp(f"{side.name} does not follow to epoch {plan.epoch}")
+
+
+def _write(connection: Connection, side: Side, plan: Plan, chunk: Chunk, text: ChunkText) -> None:
+    if text.rows:
+        lock_range(connection, text.first, text.last)
+    if _is_done(connection, chunk):
+        return
+    if text.rows:
+        if _is_untouched(connection, side, text):
+            _copy(connection, side.table, side, text)
+        else:
+            _merge(connection, side, plan.seq, text)
+        _note_rejects(connection, side, plan.seq, text)
+    connection.exec_driver_sql(
+        "INSERT INTO migration_chunks (plan_id, chunk, seq, rows, rejected) VALUES (%s, %s, %s, %s, %s)",
+        (chunk.plan_id, chunk.number, text.read_to, text.rows, len(text.rejects)),
+    )
+    if side is USER:
+        step("chunk.before_user_commit")
+    else:
+        step("chunk.before_auth_commit")
+
+
+def _is_done(connection: Connection, chunk: Chunk) -> bool:
+    found = connection.exec_driver_sql(
+        "SELECT 1 FROM migration_chunks WHERE plan_id = %s AND chunk = %s", (chunk.plan_id, chunk.number)
+    )
+    return found.scalar() is not None
+
+
+def _is_untouched(connection: Connection, side: Side, text: ChunkText) -> bool:
+    """Nothing of the range has ever been here: rows can go straight into the table."""
+    found = connection.exec_driver_sql(
+        f"SELECT EXISTS (SELECT FROM {side.table} WHERE {side.key} BETWEEN %(first)s AND %(last)s)"  # noqa: S608
+        " OR EXISTS (SELECT FROM migration_versions WHERE key BETWEEN %(first)s AND %(last)s)",
+        {"first": text.first, "last": text.last},
+    )
+    return not found.scalar_one()
+
+
+def _copy(connection: Connection, table: str, side: Side, text: ChunkText) -> None:
+    source = text.files[side.name]
+    source.seek(0)
+    cursor: Any = connection.connection.cursor()
+    try:
+        cursor.copy_expert(
+            f"COPY {table} ({', '.join((side.key, *side.columns))}) FROM STDIN", source, _COPY_BUFFER
+        )
+    finally:
+        cursor.close()
+
+
+def _merge(connection: Connection, side: Side, seq: int, text: ChunkText) -> None:
+    """Write the rows of keys without a version above `seq`, over older ones too."""
+    staging = f"copied_{side.table}"
+    types = {side.key: "bigint", **side.columns}
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE IF NOT EXISTS {staging} ({', '.join(f'{name} {kind}' for name, kind in types.items())})"
+        " ON COMMIT DELETE ROWS; SET CONSTRAINTS ALL DEFERRED"
+    )
+    _copy(connection, staging, side, text)
+    mine = ", ".join(f"{side.table}.{name}" for name in side.columns)
+    theirs = ", ".join(f"excluded.{name}" for name in side.columns)
+    connection.exec_driver_sql(
+        f"INSERT INTO {side.table} ({', '.join(types)}) SELECT {', '.join(types)} FROM {staging}"  # noqa: S608
+        f" WHERE NOT EXISTS (SELECT FROM migration_versions WHERE key = {staging}.{side.key} AND seq > %s)"
+        f" ON CONFLICT ({side.key}) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in side.columns)},"
+        f" {side.touch} WHERE ({mine}) IS DISTINCT FROM ({theirs})",
+        (seq,),
+    )
+
+
+def _note_rejects(connection: Connection, side: Side, seq: int, text: ChunkText) -> None:
+    """Rejected keys have a note and no row; keys of the range that are not rejected (any more) have no note."""
+    keys = [reject.key for reject in text.rejects]
+    connection.exec_driver_sql(
+        "DELETE FROM migration_rejects WHERE key BETWEEN %s AND %s AND key <> ALL(%s::bigint[]) AND NOT EXISTS"
+        " (SELECT FROM migration_versions newer WHERE newer.key = migration_rejects.key AND newer.seq > %s)",
+        (text.first, text.last, keys, seq),
+    )
+    if not keys:
+        return
+    changed = connection.exec_driver_sql(
+        "SELECT key FROM migration_versions WHERE key = ANY(%s) AND seq > %s", (keys, seq)
+    )
+    newer = {row[0] for row in changed}
+    rejects = [reject for reject in text.rejects if reject.key not in newer]
+    side.remove(connection, [reject.key for reject in rejects])
+    note_rejects(connection, [], rejects, seq)

@@ -1,0 +1,1 @@
+"""The bulk copy, verification, repair and rejects, on real databases."""
