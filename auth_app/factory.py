@@ -1,10 +1,12 @@
 """Puts the auth service together."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 from prometheus_client import CollectorRegistry
+from redis import RedisError
 from sqlalchemy import Engine
 
 from auth_app.keeper import Keeper
@@ -20,8 +22,10 @@ from auth_app.user_directory import HttpUserDirectory
 from auth_app.views import internal, public
 from migration.drain import drain_auth_db
 from service_kit import http
-from service_kit.db import engine_for, transaction
+from service_kit.db import engine_for
+from service_kit.errors import Unavailable
 from service_kit.events.feed import feed_blueprint
+from service_kit.events.status import readiness
 from service_kit.service_client import ServiceClient
 from service_kit.settings import Settings
 from service_kit.tokens import TokenKeys
@@ -29,6 +33,7 @@ from service_kit.truth.legacy_file import LegacyFile
 from service_kit.truth.router import Truth
 
 PATIENT_SECONDS = 1.0
+POOL_SIZE = 16
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,23 @@ class Service:
 def create(settings: Settings) -> Service:
     """The service for `settings`, nothing of it running."""
     app = Flask("auth_app")
-    engine = engine_for(settings.auth_database_url, name="auth service", pool_size=16)
-    keys_by_prefix = {"/api/": settings.gateway_api_keys, "/internal/": settings.user_api_keys}
-    checks = {"auth_db": lambda: _ask_database(engine)}
-    registry = http.init_app(app, settings, "auth", keys_by_prefix=keys_by_prefix, checks=checks)
+    engine = engine_for(settings.auth_database_url, name="auth service", pool_size=POOL_SIZE)
+    path = settings.legacy_sqlite_path
+    truth = Truth(LegacyFile(path) if path else None, engine, undo_after=settings.undo_after_seconds)
+    quick = RevocationMirror(connect(settings.redis_url, settings.redis_timeout_ms / 1000))
+    registry = http.init_app(
+        app,
+        settings,
+        "auth",
+        keys_by_prefix={"/api/": settings.gateway_api_keys, "/internal/": settings.user_api_keys},
+        checks={
+            "credentials": lambda: _ask_truth(truth),
+            "auth_db": lambda: _ask_database(engine),
+            "redis": lambda: _ask_redis(quick),
+        },
+    )
     metrics = Metrics(registry)
-    _mount(app, settings, engine, metrics)
+    _mount(app, settings, engine, truth, quick, metrics)
     return Service(app, engine, keeper_for(settings, engine, metrics))
 
 
@@ -58,16 +74,14 @@ def keeper_for(settings: Settings, engine: Engine, metrics: Metrics | None = Non
     return Keeper(engine, mirror, metrics or Metrics(CollectorRegistry()))
 
 
-def _mount(app: Flask, settings: Settings, engine: Engine, metrics: Metrics) -> None:
+def _mount(
+    app: Flask, settings: Settings, engine: Engine, truth: Truth, quick: RevocationMirror, metrics: Metrics
+) -> None:
     path = settings.legacy_sqlite_path
-    file, drain = (LegacyFile(path), drain_auth_db(path, engine)) if path else (None, None)
-    truth = Truth(file, engine, undo_after=settings.undo_after_seconds)
+    drain = drain_auth_db(path, engine) if path else None
     hasher = PasswordHasher(settings.bcrypt_cost, settings.bcrypt_workers, settings.bcrypt_queue)
-    publisher = RevocationPublisher(
-        RevocationMirror(connect(settings.redis_url, settings.redis_timeout_ms / 1000)),
-        RevocationMirror(connect(settings.redis_url, PATIENT_SECONDS)),
-        metrics,
-    )
+    patient = RevocationMirror(connect(settings.redis_url, PATIENT_SECONDS))
+    publisher = RevocationPublisher(quick, patient, metrics)
     keys = TokenKeys([settings.jwt_secret])
     sessions = Sessions(engine, truth, keys, publisher, metrics, settings.token_ttl_seconds)
     users = HttpUserDirectory(_user_service(settings))
@@ -87,7 +101,22 @@ def _user_service(settings: Settings) -> ServiceClient:
     )
 
 
-def _ask_database(engine: Engine) -> dict[str, Any]:
-    with transaction(engine) as connection:
-        connection.exec_driver_sql("SELECT 1")
-    return {}
+def _ask_truth(truth: Truth) -> dict[str, Any]:
+    """Which store holds the credentials; it has to answer."""
+    return {"store": truth.read(lambda _: "legacy file", lambda _: "auth_db")}
+
+
+def _ask_database(engine: Engine) -> Mapping[str, Any]:
+    """The state of auth_db. While the legacy file holds the credentials, logins do without."""
+    try:
+        return readiness(engine, "auth")
+    except Unavailable:
+        return {"status": "unavailable"}
+
+
+def _ask_redis(mirror: RevocationMirror) -> dict[str, Any]:
+    """Whether Redis has every revocation. The service itself does without; the gateway may not."""
+    try:
+        return {"revocations": "whole" if mirror.is_whole() else "being filled in"}
+    except RedisError:
+        return {"status": "unavailable"}
