@@ -15,7 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from migration.answer import ERROR, INFO, WARNING, Answer, Issue
 from migration.capture import FileLook, look
 from migration.dual_write import file_behind
-from migration.history import read_control
+from migration.history import Control, read_control
+from migration.plan import RUNNING, get
+from migration.progress import read
 from migration.reverse_log import count_entries
 from migration.session import Session
 from service_kit.truth.legacy_file import CUTOVER, FINISHED, LEGACY
@@ -160,7 +162,21 @@ def _plans_and_control(session: Session, answer: Answer) -> dict[str, Any]:
     return {
         "paused": control.paused_at is not None,
         "throttle": control.throttle_reason,
-        "plans": {
-            plan["kind"]: {key: value for key, value in plan.items() if key != "kind"} for plan in plans
-        },
+        "plans": {plan["kind"]: _plan(session, dict(plan), control) for plan in plans},
+    }
+
+
+def _plan(session: Session, plan: dict[str, Any], control: Control) -> dict[str, Any]:
+    """The newest pass of a kind; a running one with its speed and what holds it up."""
+    if plan["state"] != RUNNING:
+        return plan
+    waits = f"paused by {control.paused_by}" if control.paused_at else control.throttle_reason
+    lease_seconds = session.settings.migration_lease_seconds
+    state = read(session.migration, get(session.migration, plan["id"]), lease_seconds, None, waits)
+    return plan | {
+        "rows_per_second": None if state.rate is None else round(state.rate),
+        "seconds_left": None if state.seconds_left is None else round(state.seconds_left, 1),
+        "workers": state.workers,
+        "lacks_workers": state.lacks_workers,
+        "words": state.words,
     }

@@ -10,6 +10,7 @@ from migration.cli.runtime import json_option, run
 from migration.cutover import Prepared, over_budget, prepare, switch
 from migration.follow_up import follow_all
 from migration.history import STARTED, record
+from migration.progress import Display, display
 from migration.regain import regain_verified
 from migration.session import Session
 from service_kit.truth.legacy_file import COPIED, CUTOVER, DUAL_WRITE, FINISHED, LEGACY, VERIFIED, FileState
@@ -29,15 +30,15 @@ _TURN = {
 @json_option
 def command(dry_run: bool, as_json: bool) -> None:
     """Make PostgreSQL the truth. Writers wait for a moment, nothing is refused to them."""
-    run("cutover", lambda session: _work(session, dry_run), as_json, keep=not dry_run)
+    run("cutover", lambda session: _work(session, dry_run, display(as_json)), as_json, keep=not dry_run)
 
 
-def _work(session: Session, dry_run: bool) -> Answer:
+def _work(session: Session, dry_run: bool, show: Display) -> Answer:
     state = session.file.state()
     if state.phase == CUTOVER:
         return _complete(session, state)
     if state.phase in (DUAL_WRITE, COPIED) and state.epoch >= 2 and not dry_run:
-        regain_verified(session)
+        regain_verified(session, show)
     elif state.phase != VERIFIED and not (dry_run and state.epoch >= 2):
         raise refused("not_its_turn", f"The phase is {state.phase}.", "", *filter(None, [_TURN[state.phase]]))
     prepared = prepare(session)

@@ -97,4 +97,5 @@ def _plan(kind: str, plan: dict[str, Any]) -> Text:
     return Text(
         f"{kind}: {plan['state']}, {plan['chunks_done']:,} of {plan['chunks']:,} chunks,"
         f" {plan['rows_done']:,} of {plan['rows']:,} rows ({share:.0%}){differences}"
+        + (f", {plan['words']}" if "words" in plan else "")
     )

@@ -9,9 +9,9 @@ from migration.capture import install
 from migration.cutover import Switched, prepare, switch
 from migration.drain import drain
 from migration.dual_write import start
-from migration.phases import advance
 from migration.rollback import RolledBack, prepare_rollback, roll_back
 from migration.session import Session
+from migration.stamp import move_phase
 from service_kit.truth.legacy_file import COPIED, DUAL_WRITE, VERIFIED, LegacyFile
 from service_kit.truth.router import Truth
 from tests.integration.migration_protocol.support import Legacy
@@ -144,7 +144,7 @@ def dual_write(session: Session, legacy: Legacy) -> None:
 def declare_verified(session: Session) -> None:
     """What copy and verify do at their end."""
     epoch = session.file.state().epoch
-    advance(session, epoch, (DUAL_WRITE, COPIED), VERIFIED)
+    assert move_phase(session.file, epoch, (DUAL_WRITE, COPIED), VERIFIED) is None
 
 
 def cut_over(session: Session, budget_ms: int = BUDGET_MS) -> Switched:

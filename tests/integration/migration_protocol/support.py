@@ -23,7 +23,7 @@ class Legacy:
 
     def __init__(self, path: Path, journal_mode: str) -> None:
         self.path = path
-        self.connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+        self.connection = sqlite3.connect(path, isolation_level=None, timeout=1.0, check_same_thread=False)
         self.connection.execute(f"PRAGMA journal_mode = {journal_mode}")
         self.connection.execute(SCHEMA)
         for name in ("ann", "bob", "cat"):
