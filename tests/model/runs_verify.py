@@ -10,6 +10,8 @@ RUNS = (
     Run("a row that changed meanwhile is not compared again", lambda: model(Rules(looks_again=False)), "false alarm"),
     Run("a repair writes over newer versions", lambda: model(Rules(repair_compares=False)), LOST),
     Run("a repair does not check the epoch", lambda: model(Rules(repair_checks=False)), LOST),
+    Run("a repair takes a row away in a transaction of its own",
+        lambda: model(Rules(repair_takes="row_away_first")), LOST, only=True),
     Run("a pass of another epoch is recorded", lambda: model(Rules(stamp_checks="phase")), "unseen"),
     Run("a pass that repaired counts as clean", lambda: model(Rules(repaired="clean")), "unseen"),
 )  # fmt: skip

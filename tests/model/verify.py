@@ -23,6 +23,7 @@ class Rules:
     looks_again: bool = True  # a row that changed meanwhile is compared again
     repair_compares: bool = True  # a repair writes like an applier: only over a version that is not newer
     repair_checks: bool = True  # ... and only at the epoch that it was read at
+    repair_takes: Literal["one_step", "row_away_first"] = "one_step"  # one transaction | remove, then write in another
     stamp_checks: Literal["epoch", "phase"] = "epoch"  # what the file's transaction that records a clean pass checks
     repaired: Literal["new_pass", "clean"] = "new_pass"  # a pass that repaired a row | counts as clean
 
@@ -74,7 +75,8 @@ def _environment(world: World) -> Iterator[Step]:
             row=GARBAGE, corrupt=True, corruptions=world.corruptions - 1)  # fmt: skip
     if world.changes and world.stage == VERIFIED and not world.corrupt:
         yield OPERATOR, "cutover.commit", f"epoch {world.epoch + 1}", world._replace(
-            epoch=world.epoch + 1, stage=CUTOVER, row=world.value, cursor=world.log, version=world.log,
+            epoch=world.epoch + 1, stage=CUTOVER, row=world.value if world.cursor < world.log else world.row,
+            cursor=world.log, version=max(world.version, world.log) if world.cursor < world.log else world.version,
             changes=world.changes - 1)  # fmt: skip
     if world.changes and world.stage == CUTOVER:
         yield OPERATOR, "rollback.commit", f"epoch {world.epoch + 1}", world._replace(
@@ -125,7 +127,11 @@ def _pass(world: World, k: int, one: tuple, rules: Rules) -> Iterator[Step]:
             yield to("repair.read", "the file is not the truth any more", ())
         else:
             yield to("repair.read", f"write {world.value}", ("mend", world.epoch, world.log, world.value))
-    elif one[0] == "mend":
+    elif one[0] == "mend" and rules.repair_takes == "row_away_first":
+        _, epoch, upto, _ = one
+        gone = world._replace(row=0) if world.epoch == epoch and upto >= world.version else world
+        yield to("repair.database", "the row is taken away", ("put", *one[1:]), gone)
+    elif one[0] in ("mend", "put"):
         _, epoch, upto, value = one
         after = _written(world, epoch, upto, value, rules.repair_compares, rules.repair_checks)
         rest = ("clean", epoch, True) if rules.repaired == "clean" and after is not None else ()

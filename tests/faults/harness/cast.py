@@ -43,5 +43,7 @@ class Cast:
         arguments: dict[str, float | int] = {"seconds": SECONDS}
         if kind in WRITERS:
             arguments |= {"seed": rng.randrange(2**31), "pause": self.pause}
+        if kind == "chunk_worker":
+            arguments |= {"seed": rng.randrange(2**31)}
         fates = fates_for(kind, rng, self.intensity) if kind in POINTS else []
         return self.crew.start(kind, fates, **arguments)

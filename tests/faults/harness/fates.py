@@ -5,20 +5,21 @@ import random
 from tests.faults.harness.control import ACT, HOLD, KILL, TERM, Fate
 
 POINTS = {
-    "dual_write": ("dual_write.before_commit", "dual_write.committed"),
+    "dual-write": ("dual_write.before_commit", "dual_write.committed"),
     "applier": (
         "apply.read", "apply.before_user_commit", "apply.user_committed", "apply.before_auth_commit", "apply.auth_committed",
     ),
     "reverse_applier": (
         "reverse.read", "reverse.before_file_commit", "reverse.file_committed", "reverse.entries_deleted",
     ),
-    "copy_plan": ("copy.planned",),
+    "copy": ("copy.planned", "copy.finished"),
     "chunk_worker": (
         "chunk.read", "chunk.before_user_commit", "chunk.user_committed", "chunk.before_auth_commit",
-        "chunk.auth_committed", "copy.finished",
+        "chunk.auth_committed", "verify.chunk_compared",
     ),
-    "verify": ("verify.started", "verify.chunk_compared", "verify.before_stamp"),
-    "repair": ("repair.read", "repair.user_committed", "repair.auth_committed", "verify.chunk_compared"),
+    "verify": (
+        "verify.started", "verify.before_stamp", "repair.read", "repair.user_committed", "repair.auth_committed",
+    ),
     "cutover": (
         "cutover.locked", "cutover.user_drained", "cutover.auth_drained", "cutover.before_commit", "cutover.committed",
         "cutover.user_followed", "cutover.auth_followed", "apply.user_committed", "truth.follow",
@@ -32,8 +33,10 @@ POINTS = {
         "truth.write.before_file_commit", "truth.write.file_committed", "truth.write.file_fenced",
         "truth.write.before_database_commit", "truth.write.database_committed", "truth.read.file_fenced",
         "truth.read.phase_read", "truth.follow", "truth.undo.before_commit", "truth.undo.committed", "apply.read",
-        "apply.before_user_commit", "apply.before_auth_commit",
+        "apply.before_user_commit", "apply.before_auth_commit", "registration.hashed", "registration.pending",
+        "registration.credential_put", "registration.activated",
     ),
+    "sweeper": ("settle.asked", "settle.done"),
 }  # fmt: skip
 """Which points a process of a kind passes."""
 
@@ -64,7 +67,7 @@ ACTS = ("cut connections", "fill the disk", "restart postgres")
 
 def fates_for(kind: str, rng: random.Random, intensity: float) -> list[Fate]:
     """The fates of one process; `intensity` is the probability that there is one at all."""
-    if rng.random() >= intensity:
+    if kind not in POINTS or rng.random() >= intensity:
         return []
     point = rng.choice(POINTS[kind])
     visit = 1 if kind not in ("applier", "client", "reverse_applier", "chunk_worker") else rng.randint(1, 4)

@@ -1,5 +1,7 @@
 """What the processes of a run do: each job is the body of a command, a task or a service, called as they call it."""
 
+import importlib
+import json
 import os
 import random
 import signal
@@ -11,21 +13,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
 from sqlalchemy.exc import DBAPIError
 
+from migration import copy, follow_pass, passes, verify_chunk
+from migration import plan as plans
 from migration.answer import Refused
 from migration.batch import Blocked
-from migration.capture import install
-from migration.drain import ServiceDrain, drain, drain_auth_db, drain_user_db
-from migration.reverse import apply_reverse
+from migration.catch_up import Reached
+from migration.drain import drain
+from migration.follow_up import follow_all
+from migration.reverse import apply_reverse, waiting_entries
 from migration.session import Session, open_session
-from service_kit.db import engine_for
+from migration.task_queue import TaskQueue
+from migration.throttle import Throttle
 from service_kit.errors import Unavailable
 from service_kit.settings import Settings, load
-from service_kit.truth.legacy_file import LegacyFile
-from service_kit.truth.router import Truth
 from tests.faults.harness import clients, monolith
 from tests.faults.harness.journal import Journal
+from tests.faults.harness.services import open_services
 
 REFUSED, FAILED = 3, 4
 OUTAGES = (DBAPIError, sqlite3.OperationalError, Unavailable, Blocked, OSError)
@@ -48,6 +54,7 @@ def job(function: Job) -> Job:
 def run(name: str, journal: Journal, role: str, environ: dict[str, str], arguments: dict[str, Any]) -> None:
     """In the forked process: run one job and end with its exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    _small_chunks()
     code = 0
     try:
         result = JOBS[name](Work(journal, role, environ), **arguments)
@@ -97,16 +104,22 @@ def monolith_writer(work: Work, seed: int, seconds: float, pause: float) -> None
 
 @job
 def client(work: Work, seed: int, seconds: float, pause: float) -> None:
-    """A process with both services' stores in it."""
-    settings = work.settings("user")
-    file = LegacyFile(settings.legacy_sqlite_path)
-    user = engine_for(work.environ["USER_DATABASE_URL"].replace("postgresql://", "postgresql+psycopg2://"), name="user")
-    auth = engine_for(work.environ["AUTH_DATABASE_URL"].replace("postgresql://", "postgresql+psycopg2://"), name="auth")
-    drains: list[ServiceDrain] = [drain_user_db(file.path, user), drain_auth_db(file.path, auth)]
-    services = clients.Services(
-        Truth(file, user, drains[0], undo_after=1.0), Truth(file, auth, drains[1], undo_after=1.0)
-    )
-    clients.write_for(services, work.journal, work.role, random.Random(seed), seconds, pause)
+    """Both services in one process, and somebody who sends them requests."""
+    services = open_services(work.settings("user"), work.environ)
+    clients.request_for(services, work.journal, work.role, random.Random(seed), seconds, pause)
+
+
+@job
+def sweeper(work: Work, seconds: float) -> None:
+    """The user service's sweep of registrations that came to no end."""
+    services = open_services(work.settings("user"), work.environ)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            services.settling.sweep(older_than=0.3)
+        except OUTAGES as error:
+            work.journal.note("outage", role=work.role, error=f"{type(error).__name__}: {error}"[:120])
+        time.sleep(IDLE_SECONDS)
 
 
 def _repeat(work: Work, step: Callable[[Session], object], seconds: float) -> None:
@@ -134,7 +147,76 @@ def reverse_applier(work: Work, seconds: float) -> None:
 
 
 @job
-def dual_write(work: Work) -> str:
-    """flask migration dual-write."""
+def command(work: Work, name: str, options: list[str]) -> dict[str, Any]:
+    """`flask migration NAME OPTIONS --json`; returns its answer."""
+    module = importlib.import_module(f"migration.cli.{name.replace('-', '_')}")
+    outcome = CliRunner().invoke(module.command, [*options, "--json"])
+    lines = outcome.stdout.strip().splitlines()
+    if isinstance(outcome.exception, Stopped):
+        raise outcome.exception
+    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    answer = json.loads(lines[-1])
+    return {"ok": answer["ok"], "phase": answer["phase"], "issues": answer["issues"], **answer["data"]}
+
+
+@job
+def chunk_worker(work: Work, seed: int, seconds: float) -> None:
+    """What a Celery worker does with the messages of a running pass; some messages come twice."""
+    rng = random.Random(seed)
+
+    def step(session: Session) -> None:
+        plan = plans.running(session.migration)
+        if plan is None:
+            return
+        throttle = Throttle(session, None)
+        passes.advance(session, NoQueue(), throttle, plan.id)
+        number = _some_chunk(session, plan.id, rng)
+        if number is not None:
+            run = copy.run if plan.kind == plans.COPY else verify_chunk.run
+            said = passes.run_chunk(session, throttle, plan.id, number, lambda held: run(session, held))
+            work.journal.note("chunk", role=work.role, plan=plan.id, chunk=number, said=said)
+
+    _repeat(work, step, seconds)
+
+
+class NoQueue(TaskQueue):
+    """Messages are taken from migration_db, where all that they say is written."""
+
+    def __init__(self) -> None:
+        pass
+
+    def send(self, task: str, **arguments: Any) -> bool:
+        return True
+
+
+def _some_chunk(session: Session, plan_id: str, rng: random.Random) -> int | None:
+    with session.migration.connect() as connection:
+        chunks = connection.exec_driver_sql("SELECT chunk, state FROM chunks WHERE plan_id = %s", (plan_id,)).all()
+    waiting = [number for number, state in chunks if state != "done" or rng.random() < 0.1]
+    return rng.choice(waiting) if waiting else None
+
+
+def _small_chunks() -> None:
+    """Files of some tens of rows are to have several chunks, and seeds are to take seconds."""
+    passes.FIRST_ROWS, passes.FEWEST_ROWS, passes.MOST_ROWS = 7, 5, 9
+    passes.RESEND_SECONDS, passes.RETRY_SECONDS = 0.5, 0.05
+    follow_pass.POLL_SECONDS = 0.03
+
+
+@job
+def bring_level(work: Work) -> None:
+    """The side that follows is brought up to date, whichever it is."""
     with work.session() as session:
-        return install(session.file).how
+        state = session.file.state()
+        follow_all(session, state.epoch)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if state.file_is_truth:
+                if drain(session).reached is Reached.END:
+                    return
+            elif state.phase == "finished" or not any(waiting_entries(session).values()):
+                return
+            else:
+                apply_reverse(session)
+        raise TimeoutError("not level")

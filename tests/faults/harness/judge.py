@@ -12,6 +12,8 @@ from typing import Any
 from tests.faults.harness.legacy import FIELDS, Row
 
 ABSENT = "<absent>"
+ANY = "<any>"  # what a store has filled in by itself
+ANYWHERE = "*"  # the key of a row whose number the writer has not been told
 FOREVER = float("inf")
 
 
@@ -25,6 +27,12 @@ class Write:
     acknowledged: bool = False
     refused: bool = False
     effects: dict[tuple[int, str], Any] = field(default_factory=dict)
+    anywhere: dict[str, Any] = field(default_factory=dict)
+
+    def explains(self, cell: tuple[int, str], value: Any) -> bool:
+        """Whether this write may have put the value there."""
+        wanted = self.effects.get(cell, self.anywhere.get(cell[1], self))
+        return wanted == value or (wanted == ANY and value is not ABSENT)
 
 
 def writes_of(records: list[dict[str, Any]], initial: dict[int, Row]) -> list[Write]:
@@ -39,7 +47,7 @@ def writes_of(records: list[dict[str, Any]], initial: dict[int, Row]) -> list[Wr
         elif what == "begin":
             found[record["op"]] = Write(record["op"], record["t"])
         elif what == "effects":
-            found[record["op"]].effects = _effects(record["rows"])  # a callback that ran again says it anew
+            _note_effects(found[record["op"]], record["rows"])
         elif what == "ack":
             found[record["op"]].end, found[record["op"]].acknowledged = record["t"], True
         elif what == "refused":
@@ -54,32 +62,36 @@ def _whole(rows: dict[int, Row]) -> dict[tuple[int, str], Any]:
     return {(key, name): value for key, row in rows.items() for name, value in zip(FIELDS, row, strict=True)}
 
 
-def _effects(rows: list[list[Any]]) -> dict[tuple[int, str], Any]:
-    """`rows`: [key, null] for a row that went, [key, {field: value}] for what was written."""
-    found: dict[tuple[int, str], Any] = {}
+def _note_effects(write: Write, rows: list[list[Any]]) -> None:
+    """`rows`: [key, null] for a row that went, [key, {field: value}] for what was written. The last word counts: a
+    transaction that was begun again says it anew."""
+    write.effects, write.anywhere = {}, {}
     for key, values in rows:
         if values is None:
-            found.update({(key, name): ABSENT for name in FIELDS})
+            write.effects.update({(key, name): ABSENT for name in FIELDS})
+        elif key == ANYWHERE:
+            write.anywhere = values
         else:
-            found.update({(key, name): value for name, value in values.items()})
-    return found
+            write.effects.update({(key, name): value for name, value in values.items()})
 
 
 def unexplained(rows: dict[int, Row], writes: list[Write]) -> list[str]:
     """Every stored (or missing) value that no write explains; empty when all is well."""
     by_cell: defaultdict[tuple[int, str], list[Write]] = defaultdict(list)
-    for write in writes:
-        if not write.refused:
-            for cell in write.effects:
-                by_cell[cell].append(write)
+    possible = [write for write in writes if not write.refused]
+    for write in possible:
+        for cell in write.effects:
+            by_cell[cell].append(write)
+    nameless = [write for write in possible if write.anywhere]
     stored = _whole(rows)
     first = writes[0]
     faults = []
     for cell in sorted(stored.keys() | by_cell.keys()):
-        sources = [(write.end, write.name) for write in by_cell[cell] if write.effects[cell] == stored.get(cell, ABSENT)]
+        value = stored.get(cell, ABSENT)
+        sources = [(write.end, write.name) for write in (*by_cell[cell], *nameless) if write.explains(cell, value)]
         if cell not in first.effects and cell not in stored:
             sources.append((0.0, first.name))
-        fault = _fault(cell, stored.get(cell, ABSENT), sources, by_cell[cell])
+        fault = _fault(cell, value, sources, by_cell[cell])
         if fault:
             faults.append(fault)
     return faults

@@ -41,10 +41,11 @@ class Crew:
         self._numbers: dict[str, int] = {}
         self._running: dict[str, BaseProcess] = {}
 
-    def start(self, job: str, fates: list[Fate] | None = None, **arguments: Any) -> str:
-        """Start a process; returns its role, `job#number`."""
-        number = self._numbers[job] = self._numbers.get(job, 0) + 1
-        role = f"{job}#{number}"
+    def start(self, job: str, fates: list[Fate] | None = None, called: str | None = None, **arguments: Any) -> str:
+        """Start a process; returns its role, `job#number` (`called#number`)."""
+        called = called or job
+        number = self._numbers[called] = self._numbers.get(called, 0) + 1
+        role = f"{called}#{number}"
         self._controller.expect(role, fates or [])
         environ = {**self._environ, CONTROL_VARIABLE: str(self._controller.path), ROLE_VARIABLE: role}
         target = (job, str(self._journal.path), role, environ, arguments, str(self._home / "output"))

@@ -41,20 +41,20 @@ class Story:
         """The file's phase now."""
         return state_of_file(self.file)[1]
 
-    def command(self, job: str, reached: Callable[[], bool], **arguments: Any) -> None:
+    def command(self, name: str, reached: Callable[[], bool], *options: str) -> None:
         """Run a command again and again until its goal is reached, whatever kills it on the way."""
         for attempt in range(TRIES):
-            fates = fates_for(job, self.rng, self.intensity) if attempt < TRIES_WITH_FATES else []
-            self._once(job, fates, arguments)
+            fates = fates_for(name, self.rng, self.intensity) if attempt < TRIES_WITH_FATES else []
+            self._once(name, fates, options)
             if reached():
-                self.journal.note("reached", job=job, attempts=attempt + 1, phase=self.phase())
+                self.journal.note("reached", command=name, attempts=attempt + 1, phase=self.phase())
                 return
             self.let_pass(0.02)
-        raise Stuck(f"{job} did not reach its goal in {TRIES} tries; the phase is {self.phase()}")
+        raise Stuck(f"{name} did not reach its goal in {TRIES} tries; the phase is {self.phase()}")
 
-    def _once(self, job: str, fates: list[Fate], arguments: dict[str, Any]) -> None:
+    def _once(self, name: str, fates: list[Fate], options: tuple[str, ...]) -> None:
         """One process of a command: until it ends, or stalls and is left behind as it is."""
-        role = self.crew.start(job, fates, **arguments)
+        role = self.crew.start("command", fates, called=name, name=name, options=list(options))
         deadline = time.monotonic() + COMMAND_SECONDS
         while self.crew.running(role) and not self.controller.stalled(role):
             if time.monotonic() > deadline:
@@ -78,11 +78,11 @@ class Story:
 
     def to_verified(self) -> None:
         """dual-write, copy, verify."""
-        self.command("dual_write", lambda: self.phase() != "legacy")
+        self.command("dual-write", lambda: self.phase() != "legacy")
         self.let_pass(self.rng.uniform(0, 0.1))
         self.command("copy", lambda: self.phase() in ("copied", "verified"))
         self.milestone("copied")
-        self.command("verify", lambda: self.phase() == "verified")
+        self.command("verify", lambda: self.phase() == "verified", "--repair")
 
     def cutover(self) -> None:
         """Until PostgreSQL is the truth; a verification that became void meanwhile is made again."""
