@@ -14,7 +14,6 @@ from devstack import plan, process, sample
 from devstack.ports import is_free
 from devstack.stack import Stack
 from tests.support.environment import service_environment
-from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +48,15 @@ def _login(stack: Stack, email: str, password: str) -> int:
     return _call(f"{stack.url()}/api/login", {"email": email, "password": password})[0]
 
 
-def _pids(stack: Stack) -> dict[str, int | None]:
-    members = {name: member.pid for name, member in stack.members.items()}
-    return members | {"postgres": stack.postgres.daemon.pid, "redis": stack.redis.daemon.pid}
+def _pids(stack: Stack) -> dict[str, int]:
+    parts = [*stack.members.values(), stack.postgres.daemon, stack.redis.daemon]
+    assert [part.name for part in parts if not part.running] == []
+    return {part.name: part.pid or 0 for part in parts}
+
+
+def _kill(pid: int) -> None:
+    assert pid > 1  # 0 is the process group of the tests themselves
+    os.kill(pid, signal.SIGKILL)
 
 
 def _ports(stack: Stack) -> list[int]:
@@ -98,8 +103,7 @@ def test_a_second_start_replaces_only_what_was_killed(stack: Stack) -> None:
     before = _pids(stack)
     killed = ("gateway-1", "user-2", "worker-1", "beat", "redis")
     for name in killed:
-        os.kill(before[name] or 0, signal.SIGKILL)
-    wait_until(lambda: not any(psutil.pid_exists(before[name] or 0) for name in killed if name == "redis"))
+        _kill(before[name])
     _stack(stack.home).up()
     after = _pids(stack)
     assert {name for name in after if after[name] != before[name]} == set(killed)
@@ -123,7 +127,7 @@ def test_data_and_secrets_outlive_a_stop_which_leaves_no_process_and_no_port(sta
 def test_a_stop_after_every_part_was_killed_leaves_nothing(stack: Stack) -> None:
     ports = _ports(stack)
     for pid in _pids(stack).values():
-        os.kill(pid or 0, signal.SIGKILL)
+        _kill(pid)
     _stack(stack.home).down()
     assert _remains(stack) == []
     assert [port for port in ports if not is_free(port)] == []

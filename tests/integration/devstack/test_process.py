@@ -67,7 +67,7 @@ def test_stopping_ends_children_in_sessions_of_their_own(run: Callable[[str], Da
 def test_children_of_a_killed_process_are_ended_by_the_next_stop(run: Callable[[str], Daemon]) -> None:
     daemon = run(WITH_CHILD)
     child = _child(daemon)
-    os.kill(daemon.pid or 0, signal.SIGKILL)
+    psutil.Process(daemon.pid or 0).kill()
     wait_until(lambda: not daemon.running)
     assert child.is_running()
     daemon.stop()
