@@ -104,7 +104,7 @@ def _look(engine: Engine, side: Side, keys: Sequence[int]) -> dict[int, _Seen]:
     seen = {}
     for key in keys:
         values = known[key].row
-        row = None if values is None else (UserRow if side is USER else CredentialRow)(key, *values)
+        row = None if values is None else (UserRow if side is USER else CredentialRow)(*values)
         seen[key] = _Seen(Held(row, key not in pending, notes.get(key)), known[key].seq or 0)
     return seen
 
