@@ -2,6 +2,7 @@
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from migration import verify
@@ -88,9 +89,15 @@ def _table(found: list[Difference], total: int) -> Table:
     title = f"the first {len(found)} of {total} differences" if total > len(found) else "differences"
     table = Table("id", "database", "column", "what", "file", "database has", title=title)
     for one in found:
-        table.add_row(
-            str(one.key), one.database, one.column, one.kind, _text(one.source, one), _text(one.target, one)
+        cells = (
+            str(one.key),
+            one.database,
+            one.column,
+            one.kind,
+            _text(one.source, one),
+            _text(one.target, one),
         )
+        table.add_row(*map(escape, cells))
     return table
 
 
