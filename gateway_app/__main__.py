@@ -1,14 +1,14 @@
 """`python -m gateway_app`: the gateway, until SIGTERM or SIGINT; then it drains and ends."""
 
+import asyncio
 import gc
 import logging
 import signal
 import sys
-import threading
 
 from gateway_app.factory import Gateway
 from service_kit import log as logs
-from service_kit.settings import SettingsError, load
+from service_kit.settings import Settings, SettingsError, load
 
 NOTICE_SECONDS = 0.5
 """How long it still accepts clients after SIGTERM, telling each to go: the time in which a balancer notices."""
@@ -26,26 +26,26 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     logs.setup("gateway", settings.log_level)
-    asked_to_end = threading.Event()
+    return asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    asked_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked_to_end.set())
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
     gateway = Gateway(settings)
     try:
         metrics, _ = gateway.metrics.serve(settings.service_host, settings.gateway_metrics_port)
-        gateway.server.start()
+        await gateway.start()
     except OSError as error:
-        sys.stderr.write(
-            f"cannot listen on {settings.gateway_host}, port {settings.gateway_port} or "
-            f"{settings.gateway_metrics_port}: {error.strerror}\n"
-        )
+        ports = f"{settings.gateway_port} or {settings.gateway_metrics_port}"
+        sys.stderr.write(f"cannot listen on port {ports}: {error.strerror}\n")
         return 1
-    gateway.start()
     gc.freeze()
     log.info("ready", extra={"host": settings.gateway_host, "port": gateway.server.port})
-    asked_to_end.wait()
+    await asked_to_end.wait()
     log.info("draining")
-    drained = gateway.server.drain(NOTICE_SECONDS, GRACE_SECONDS)
-    gateway.stop()
+    drained = await gateway.drain(NOTICE_SECONDS, GRACE_SECONDS)
     metrics.shutdown()
     log.info("ended", extra={"all_answered": drained})
     return 0

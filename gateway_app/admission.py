@@ -1,15 +1,15 @@
 """May this request pass? One round trip to Redis moves the counters and looks for a revocation."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from limits.storage import MemoryStorage
-from redis.exceptions import NoScriptError, RedisError
 
-from gateway_app.redis_link import RedisAway, RedisLink
+from gateway_app.redis_link import RedisAway, RedisLink, RedisRefused
 from gateway_app.tokens import Identity
 from service_kit.revocation import READY_KEY, is_revoked, token_key, user_key
 
@@ -42,6 +42,9 @@ cutoff or nil,] count, milliseconds left, ...
 DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass(slots=True)
 class Admission:
     """`moved`: for each counter its value after this request and the milliseconds left of its window. `revoked` is
@@ -53,13 +56,13 @@ class Admission:
 
 
 class Gatekeeper:
-    """Counts in Redis, or in this process while Redis is away; knows revocations from Redis only."""
+    """Lives in the event loop. Counts in Redis, or here while Redis is away; revocations are known to Redis only."""
 
     def __init__(self, redis: RedisLink) -> None:
         self._redis = redis
         self._local = MemoryStorage()
 
-    def admit(
+    async def admit(
         self, keys: Sequence[str], seconds: Sequence[int], identity: Identity | None = None
     ) -> Admission:
         """Moves the counters `keys` with windows of `seconds`; with an identity also says whether its token has been
@@ -67,8 +70,8 @@ class Gatekeeper:
         """
         try:
             if identity is None:
-                return Admission(self._run(keys, (0, *seconds)))
-            answer = self._run(
+                return Admission(await self._run(keys, (0, *seconds)))
+            answer = await self._run(
                 (READY_KEY, token_key(identity.token_id), user_key(identity.user_id), *keys),
                 (1, *seconds),
                 patient=True,
@@ -80,15 +83,18 @@ class Gatekeeper:
         revoked = is_revoked(answer[1], answer[2], identity.token_id, identity.issued_ms)
         return Admission(answer[3:], revoked if revoked or answer[0] else None)
 
-    def _run(self, keys: Sequence[str], arguments: Sequence[int], patient: bool = False) -> list[Any]:
+    async def _run(self, keys: Sequence[str], arguments: Sequence[int], patient: bool = False) -> list[Any]:
         command = (len(keys), *keys, *arguments)
         try:
             try:
-                answer: list[Any] = self._redis.call("EVALSHA", DIGEST, *command, patient=patient)
-            except NoScriptError:
-                answer = self._redis.call("EVAL", SCRIPT, *command, patient=patient)
-        except RedisError as error:
-            raise RedisAway("redis refused the script") from error
+                answer: list[Any] = await self._redis.call("EVALSHA", DIGEST, *command, patient=patient)
+            except RedisRefused as refused:
+                if not str(refused).startswith("NOSCRIPT"):
+                    raise
+                answer = await self._redis.call("EVAL", SCRIPT, *command, patient=patient)
+        except RedisRefused as refused:
+            log.error("redis refused the script", extra={"error": str(refused)})
+            raise RedisAway("redis refused the script") from refused
         return answer
 
     def _here(self, key: str, seconds: int) -> tuple[int, int]:

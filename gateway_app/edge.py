@@ -1,26 +1,26 @@
-"""The WSGI application that clients reach: every policy, then a service or one of the gateway's own routes.
+"""What every request passes: each policy in turn, then a service, or one of the gateway's own routes in Flask.
 
-It stands in front of Flask's dispatch, because most requests never need Flask: they are checked here and passed on.
-Routes of the gateway's own go to the Flask application inside.
+It stands in front of Flask's dispatch, because nearly all requests never need Flask: they are checked here and passed
+on.
 """
 
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from gateway_app.admission import Gatekeeper
 from gateway_app.answers import Answer, Problem, envelope, legacy_envelope
 from gateway_app.client_address import ClientAddress
 from gateway_app.cors import Cors
 from gateway_app.exchange import Exchange
-from gateway_app.http1.framing import Refused
-from gateway_app.http1.wsgi import Application, Environ, Headers, StartResponse
+from gateway_app.http1.framing import Refused, Request
+from gateway_app.http1.response import Reply
 from gateway_app.journal import Journal, Note
 from gateway_app.limits import Policy, client_key, user_key
+from gateway_app.own_routes import OwnRoutes
 from gateway_app.proxy import Proxy
-from gateway_app.routes import Destination, NoRoute, find
+from gateway_app.routes import METHODS, NoRoute, Route, find
 from gateway_app.tokens import Identity, TokenVerifier, presented_token
 from service_kit import correlation
 from service_kit.tokens import InvalidTokenError
@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 
 
 class Edge:
-    """Thread safe; one instance serves the process."""
+    """Lives in the event loop; one instance serves the process."""
 
     def __init__(
         self,
         *,
-        own_routes: Application,
+        own_routes: OwnRoutes,
         proxy: Proxy,
         gatekeeper: Gatekeeper,
         verifier: TokenVerifier,
@@ -60,50 +60,52 @@ class Edge:
         self._allow_unchecked_tokens = allow_unchecked_tokens
         self._show_limits = show_limits
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
-        """One request."""
-        get = environ.get
+    async def handle(self, request: Request, peer: str) -> Reply:
+        """The answer to a request of `peer`."""
+        get = request.fields.get
         exchange = Exchange(
-            method=environ["REQUEST_METHOD"],
-            client=self._addresses.of(environ["REMOTE_ADDR"], get("HTTP_X_FORWARDED_FOR")),
+            method=request.method,
+            client=self._addresses.of(peer, get("HTTP_X_FORWARDED_FOR")),
             correlation_id=_correlation_id(get("HTTP_X_CORRELATION_ID")),
             origin=get("HTTP_ORIGIN"),
         )
         try:
-            answer = self._answer(exchange, environ)
+            answer = await self._answer(exchange, request)
         except Problem as problem:
-            answer = self._explain(exchange, problem)
+            answer = envelope(
+                problem.status, problem.code, problem.message, exchange.correlation_id, problem.headers
+            )
         except Exception:
             log.exception("a request failed", extra={"correlation_id": exchange.correlation_id})
             answer = envelope(500, "internal_error", INTERNAL_ERROR, exchange.correlation_id)
-        headers = self._finish(exchange, answer)
-        start_response(answer.status_line, headers)
-        return [answer.body]
+        return self._finish(exchange, answer)
 
-    def refuse(self, refused: Refused, peer: str) -> tuple[str, Headers, bytes]:
+    def refuse(self, refused: Refused, peer: str) -> Reply:
         """The answer to bytes that are not a request."""
         exchange = Exchange("other", peer, _correlation_id(None))
         answer = envelope(refused.status, refused.code, refused.message, exchange.correlation_id)
-        return answer.status_line, self._finish(exchange, answer), answer.body
+        return self._finish(exchange, answer)
 
-    def _answer(self, exchange: Exchange, environ: Environ) -> Answer:
+    async def _answer(self, exchange: Exchange, request: Request) -> Answer:
         try:
-            destination = find(exchange.method, environ.get("RAW_URI") or _rebuilt_target(environ))
+            destination = find(request.method, request.target)
         except NoRoute as error:
             exchange.route = error.route
-            self._count(exchange, "default", None)
-            allow = error.route.allow if error.route else "DELETE, GET, HEAD, OPTIONS, POST, PUT"
+            await self._admit(exchange, "default", None)
+            allow = error.route.allow if error.route else ", ".join(METHODS)
             extra = [("Allow", allow)] if error.status == 405 else []
             raise Problem(error.status, error.code, error.message, extra) from error
-        exchange.route = destination.route
-        if environ.get("gateway.body_too_large"):
+        route = exchange.route = destination.route
+        if request.too_large:
             raise Problem(413, "body_too_large", "The request body is too large")
-        if exchange.method == "OPTIONS":
-            return self._preflight(exchange, environ)
-        if not destination.route.service:
-            return self._own(exchange, environ)
-        identity, refusal = self._identify(exchange, environ)
-        revoked = self._count(exchange, destination.route.policy, identity)
+        if request.method == "OPTIONS":
+            return self._preflight(exchange, request, route)
+        if not route.service:
+            return await self._own_routes.answer(
+                request, route.path, exchange.client, exchange.correlation_id
+            )
+        identity, refusal = (None, None) if route.public else self._identify(exchange, request)
+        revoked = await self._admit(exchange, route.policy, identity)
         if refusal is not None:
             return refusal
         if identity is not None and revoked is not False:
@@ -113,13 +115,15 @@ class Edge:
                 raise Problem(
                     503, "revocation_unavailable", "Please try again in a moment", [("Retry-After", "1")]
                 )
-        return self._pass_on(exchange, environ, destination, identity)
+        fields = identity.headers if identity is not None else ""
+        answer, exchange.upstream = await self._proxy.pass_on(
+            destination, request, fields, exchange.client, exchange.correlation_id
+        )
+        return answer
 
-    def _identify(self, exchange: Exchange, environ: Environ) -> tuple[Identity | None, Answer | None]:
-        """The identity behind the token, or the answer when there should be one and is not."""
-        if exchange.route is not None and exchange.route.public:
-            return None, None
-        token = presented_token(environ.get("HTTP_AUTHORIZATION"))
+    def _identify(self, exchange: Exchange, request: Request) -> tuple[Identity | None, Answer | None]:
+        """The identity behind the token, or the answer when there is none."""
+        token = presented_token(request.fields.get("HTTP_AUTHORIZATION"))
         if token is None:
             answer = legacy_envelope(401, TOKEN_REQUIRED)
             answer.headers.append(("WWW-Authenticate", "Bearer"))
@@ -131,64 +135,29 @@ class Edge:
         exchange.user_id = identity.user_id
         return identity, None
 
-    def _count(self, exchange: Exchange, policy: str, identity: Identity | None) -> bool | None:
-        """Moves the client's and the user's counters; whether the token is revoked, None when nobody can tell."""
+    async def _admit(self, exchange: Exchange, policy: str, identity: Identity | None) -> bool | None:
+        """Moves the client's and the user's counters; whether the token is revoked, None when nobody can tell.
+
+        Raises:
+            Problem: a limit is exceeded.
+        """
         user = user_key(identity.user_id) if identity is not None else None
         exchange.quota, keys = self._policies[policy].quota(client_key(exchange.client), user)
-        admission = self._gatekeeper.admit(keys, exchange.quota.seconds, identity)
+        admission = await self._gatekeeper.admit(keys, exchange.quota.seconds, identity)
         exchange.moved = admission.moved
         if exchange.quota.breached(exchange.moved):
             raise Problem(429, "rate_limited", "Too many requests, please try again later")
         return admission.revoked
 
-    def _pass_on(
-        self, exchange: Exchange, environ: Environ, destination: Destination, identity: Identity | None
-    ) -> Answer:
-        answer, exchange.upstream = self._proxy.pass_on(
-            destination,
-            environ,
-            identity.headers if identity is not None else "",
-            exchange.client,
-            exchange.correlation_id,
-        )
-        return answer
-
-    def _preflight(self, exchange: Exchange, environ: Environ) -> Answer:
-        get = environ.get
+    def _preflight(self, exchange: Exchange, request: Request, route: Route) -> Answer:
+        get = request.fields.get
         asked = get("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS")
-        allow = exchange.route.allow if exchange.route is not None else ""
-        return Answer(204, [("Allow", allow), *self._cors.preflight(exchange.origin, *asked)], has_cors=True)
-
-    def _own(self, exchange: Exchange, environ: Environ) -> Answer:
-        """Runs the Flask application; its answers get the same fields as all others."""
-        answer = Answer(500, has_cors=True)
-
-        def start_response(status: str, headers: Headers, _exc_info: Any = None) -> None:
-            answer.status = int(status[:3])
-            answer.headers = headers
-
-        own_environ = {
-            **environ,
-            "PATH_INFO": exchange.route.path if exchange.route is not None else "/",
-            "gateway.client": exchange.client,
-            "gateway.correlation_id": exchange.correlation_id,
-        }
-        result: Iterable[bytes] = self._own_routes(own_environ, start_response)
-        try:
-            answer.body = b"".join(result)
-        finally:
-            close = getattr(result, "close", None)
-            if close is not None:
-                close()
-        return answer
-
-    def _explain(self, exchange: Exchange, problem: Problem) -> Answer:
-        return envelope(
-            problem.status, problem.code, problem.message, exchange.correlation_id, problem.headers
+        return Answer(
+            204, [("Allow", route.allow), *self._cors.preflight(exchange.origin, *asked)], has_cors=True
         )
 
-    def _finish(self, exchange: Exchange, answer: Answer) -> Headers:
-        """The answer's fields; also notes the request."""
+    def _finish(self, exchange: Exchange, answer: Answer) -> Reply:
+        """Adds the fields that every answer has, and notes the request."""
         headers = answer.headers
         headers.append(("X-Correlation-ID", exchange.correlation_id))
         if not answer.has_cors:
@@ -208,18 +177,11 @@ class Edge:
                 exchange.correlation_id,
             )
         )
-        return headers
-
-
-def _rebuilt_target(environ: Mapping[str, Any]) -> str:
-    """For servers that tell only the decoded path: good enough to look routes up, not to tell spellings apart."""
-    path = str(environ.get("PATH_INFO", ""))
-    query = environ.get("QUERY_STRING")
-    return f"{path}?{query}" if query else path
+        return answer.status_line, headers, answer.body
 
 
 def _correlation_id(given: str | None) -> str:
-    """The client's when it is well formed, else a new one; made by hand, for a UUID object costs more than the rest."""
+    """The client's when it is well formed, else a new one, made by hand: a UUID object costs more than the rest."""
     if given is not None:
         return correlation.accept(given)
     fresh = os.urandom(16).hex()

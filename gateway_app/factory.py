@@ -1,7 +1,11 @@
 """Puts the gateway together."""
 
+import asyncio
 import sys
+from collections.abc import Mapping
 from functools import partial
+
+from flask import Flask
 
 from gateway_app.admission import Gatekeeper
 from gateway_app.client_address import ClientAddress
@@ -12,33 +16,41 @@ from gateway_app.http1.server import HttpServer
 from gateway_app.journal import Journal
 from gateway_app.limits import Policy
 from gateway_app.metrics import Metrics
+from gateway_app.own_routes import OwnRoutes
 from gateway_app.proxy import Proxy
 from gateway_app.redis_link import RedisLink
 from gateway_app.tokens import TokenVerifier
 from gateway_app.upstream.balancer import Service
-from gateway_app.upstream.health import HealthChecks, Overview
+from gateway_app.upstream.health import HealthChecks
 from gateway_app.upstream.instance import Instance
-from gateway_app.views import create_flask_app
+from gateway_app.views import State, create_flask_app
 from service_kit.settings import Settings
 from service_kit.tokens import TokenKeys
 
 
 class Gateway:
-    """All parts; `app` is the WSGI application, `server` serves it. `start` and `stop` frame their lives."""
+    """All parts of a gateway. Made, started and drained in a running event loop."""
 
     def __init__(self, settings: Settings) -> None:
+        self._loop = asyncio.get_running_loop()
         self.metrics = Metrics()
-        self.redis = RedisLink(settings.redis_url, settings.redis_timeout_ms)
-        self.services = {
+        self._journal = Journal(sys.stderr, self.metrics)
+        self._redis = RedisLink(settings.redis_url, settings.redis_timeout_ms)
+        self._gatekeeper = Gatekeeper(self._redis)
+        self._services = {
             name: Service(name, urls, settings.upstream_timeout_seconds, self.metrics.observe_attempt)
             for name, urls in (("user", settings.user_service_urls), ("auth", settings.auth_service_urls))
         }
-        self.checks = HealthChecks(self.services.values(), settings.gateway_api_keys[0])
-        self.journal = Journal(sys.stderr, self.metrics)
-        self.app = self._edge(settings)
+        self._checks = HealthChecks(self._services.values(), settings.gateway_api_keys[0])
+        policies = {
+            "default": Policy("default", settings.rate_limit_default),
+            "credentials": Policy("credentials", settings.rate_limit_credentials),
+        }
+        self._own_routes = OwnRoutes(self._flask_app(settings, policies["default"]))
+        edge = self._edge(settings, policies)
         self.server = HttpServer(
-            self.app,
-            self.app.refuse,
+            edge.handle,
+            edge.refuse,
             settings.gateway_host,
             settings.gateway_port,
             max_body_bytes=settings.max_body_bytes,
@@ -46,33 +58,55 @@ class Gateway:
         )
         self._add_gauges()
 
-    def _edge(self, settings: Settings) -> Edge:
-        policies = {
-            "default": Policy("default", settings.rate_limit_default),
-            "credentials": Policy("credentials", settings.rate_limit_credentials),
-        }
-        gatekeeper = Gatekeeper(self.redis)
-        overview = Overview(self.services.values(), self.checks)
+    async def start(self) -> None:
+        """Starts everything. OSError when the port is taken."""
+        await self.server.start()
+        self._journal.start()
+        await self._redis.start()
+        self._checks.start()
+
+    async def drain(self, notice: float, grace: float) -> bool:
+        """Ends everything; the server as its own `drain` says. True when all requests were answered."""
+        drained = await self.server.drain(notice, grace)
+        self._checks.stop()
+        await self._redis.stop()
+        self._own_routes.stop()
+        self._journal.stop()
+        return drained
+
+    def _edge(self, settings: Settings, policies: Mapping[str, Policy]) -> Edge:
         return Edge(
-            own_routes=create_flask_app(
-                settings, gatekeeper, policies["default"], overview, self.redis, lambda: self.server.draining
-            ),
-            proxy=Proxy(self.services, settings.gateway_api_keys[0], settings.max_body_bytes),
-            gatekeeper=gatekeeper,
+            own_routes=self._own_routes,
+            proxy=Proxy(self._services, settings.gateway_api_keys[0]),
+            gatekeeper=self._gatekeeper,
             verifier=TokenVerifier(TokenKeys([settings.jwt_secret])),
             policies=policies,
             cors=Cors(settings.frontend_url),
             addresses=ClientAddress(settings.trusted_proxies),
-            journal=self.journal,
+            journal=self._journal,
             allow_unchecked_tokens=settings.revocation_unavailable == "allow",
             show_limits=settings.rate_limit_headers,
         )
 
+    def _flask_app(self, settings: Settings, policy: Policy) -> Flask:
+        state = State(
+            overview=self._checks.overview,
+            redis_away=lambda: self._redis.away,
+            draining=lambda: self.server.draining,
+        )
+        return create_flask_app(settings, policy, self._move, state)
+
+    def _move(self, key: str, seconds: int) -> tuple[int, int]:
+        """Moves one counter, for a thread of the own routes."""
+        moving = asyncio.run_coroutine_threadsafe(self._gatekeeper.admit((key,), (seconds,)), self._loop)
+        count, left_ms = moving.result().moved
+        return count, left_ms
+
     def _add_gauges(self) -> None:
         gauge = self.metrics.gauge
-        gauge("redis_up", "Whether Redis answers in time", lambda: 0 if self.redis.away else 1)
+        gauge("redis_up", "Whether Redis answers in time", lambda: 0 if self._redis.away else 1)
         gauge("http_connections", "Open connections of clients", lambda: self.server.connections)
-        for service in self.services.values():
+        for service in self._services.values():
             for instance in service.instances:
                 labels = {"service": service.name, "instance": instance.name}
                 gauge(
@@ -85,18 +119,6 @@ class Gateway:
                 gauge(
                     "upstream_circuit_closed", "Whether it is asked", partial(_is_closed, instance), **labels
                 )
-
-    def start(self) -> None:
-        """Starts everything but the server."""
-        self.journal.start()
-        self.redis.start()
-        self.checks.start()
-
-    def stop(self) -> None:
-        """Ends everything but the server."""
-        self.checks.stop()
-        self.redis.stop()
-        self.journal.stop()
 
 
 def _is_well(instance: Instance) -> int:

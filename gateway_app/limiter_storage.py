@@ -2,12 +2,14 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from limits.storage import Storage
 
-from gateway_app.admission import Gatekeeper
-
 KEPT_COUNTS = 16
+
+Move = Callable[[str, int], tuple[int, int]]
+"""Moves the counter of a key with a window of so many seconds: (its value, milliseconds left)."""
 
 
 class GatekeeperStorage(Storage):
@@ -19,11 +21,9 @@ class GatekeeperStorage(Storage):
 
     STORAGE_SCHEME = ["gatekeeper"]  # noqa: RUF012 (the library's own declaration)
 
-    def __init__(
-        self, uri: str | None = None, *, gatekeeper: Gatekeeper, wrap_exceptions: bool = False
-    ) -> None:
+    def __init__(self, uri: str | None = None, *, move: Move, wrap_exceptions: bool = False) -> None:
         super().__init__(uri, wrap_exceptions)
-        self._gatekeeper = gatekeeper
+        self._move = move
         self._thread = threading.local()
 
     @property
@@ -33,7 +33,7 @@ class GatekeeperStorage(Storage):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:  # noqa: ARG002 (always 1 here)
         """Moves a counter by one."""
-        count, left_ms = self._gatekeeper.admit((key,), (expiry,)).moved
+        count, left_ms = self._move(key, expiry)
         counts = self._counts()
         while len(counts) >= KEPT_COUNTS:
             counts.pop(next(iter(counts)))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gateway_app.answers import Answer, Problem
 from gateway_app.headers import forwarded_fields, returned_fields
-from gateway_app.http1.wsgi import Environ
+from gateway_app.http1.framing import Request
 from gateway_app.routes import Destination
 from gateway_app.upstream.balancer import Overloaded, Service
 from gateway_app.upstream.errors import NoInstance, UpstreamError
@@ -21,30 +21,29 @@ log = logging.getLogger(__name__)
 class Proxy:
     """`services` by the names that the routing table uses; `api_key` tells them that it is the gateway."""
 
-    def __init__(self, services: Mapping[str, Service], api_key: str, max_body_bytes: int) -> None:
+    def __init__(self, services: Mapping[str, Service], api_key: str) -> None:
         self._services = services
         self._api_key_line = f"X-API-Key: {api_key}\r\n"
-        self._max_body = max_body_bytes
 
-    def pass_on(
+    async def pass_on(
         self,
         destination: Destination,
-        environ: Environ,
+        request: Request,
         identity_fields: str,
         client: str,
         correlation_id: str,
     ) -> tuple[Answer, str]:
         """The answer, and the instance that gave it. Problem when there is none."""
-        method = environ["REQUEST_METHOD"]
-        body = self._body(environ) if method in BODY_METHODS else b""
+        method = request.method
+        body = request.body if method in BODY_METHODS else b""
         length = f"Content-Length: {len(body)}\r\n" if method in BODY_METHODS else ""
         fields = (
-            f"{forwarded_fields(environ)}{self._api_key_line}{identity_fields}{length}"
+            f"{forwarded_fields(request.fields)}{self._api_key_line}{identity_fields}{length}"
             f"X-Correlation-ID: {correlation_id}\r\nX-Forwarded-For: {client}\r\n"
         )
         service = self._services[destination.route.service]
         try:
-            response, instance = service.exchange(method, destination.target, fields, body)
+            response, instance = await service.exchange(method, destination.target, fields, body)
         except Overloaded as error:
             raise Problem(
                 503, "overloaded", "Too many requests are waiting, please try again", RETRY
@@ -54,14 +53,6 @@ class Proxy:
         except UpstreamError as error:
             raise _problem(error) from error
         return _answer(response, f"{service.name} {instance.name}"), instance.name
-
-    def _body(self, environ: Environ) -> bytes:
-        if environ.get("CONTENT_LENGTH") is None and "HTTP_TRANSFER_ENCODING" not in environ:
-            return b""
-        body: bytes = environ["wsgi.input"].read(self._max_body + 1)
-        if len(body) > self._max_body:
-            raise Problem(413, "body_too_large", "The request body is too large")
-        return body
 
 
 def _problem(error: UpstreamError) -> Problem:

@@ -1,168 +1,232 @@
-"""The gateway's connections to Redis: a small time budget, a breaker around it, recovery by itself.
+"""The gateway's connection to Redis: one, kept open, with every command in flight on it at once.
 
-redis-py's connections without its client: the client alone costs more CPU per command than the rest of the
-request. A command that fails says so within the budget; while the breaker is open nothing waits at all, and a
-thread of our own asks Redis until it is back, so that no request pays for the question.
+A time budget bounds every command, a breaker bounds the waiting: while Redis is known to be away nothing waits at
+all, and a task of our own tries until it is back, so that no request pays for the question.
 """
 
+import asyncio
 import contextlib
 import logging
-import threading
+import ssl
 import time
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import hiredis
-from redis import ConnectionPool, RedisError
-from redis.backoff import NoBackoff
-from redis.connection import ConnectionInterface
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
+from redis.connection import SSLConnection, UnixDomainSocketConnection, parse_url
 
 PATIENT_BUDGETS = 4
-"""How many time budgets a revocation check may take, and how long a silence makes Redis count as away."""
-PROBE_SECONDS = 0.1
-MAX_IDLE = 256
+"""How many time budgets a patient command may take, and how long a silence makes Redis count as away."""
+RETRY_SECONDS = 0.1
+HEARTBEAT_SECONDS = 1.0
+TICK_SECONDS = 0.01
 
 log = logging.getLogger(__name__)
 
 
 class RedisAway(Exception):
-    """Redis did not answer within its budget, or is known not to."""
+    """Redis did not answer within the budget, or is known not to."""
+
+
+class RedisRefused(Exception):
+    """Redis answered with an error."""
+
+
+class _Connection(asyncio.Protocol):
+    """Answers come in the order of the commands; each command waits until a moment of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(encoding="utf-8", errors="replace")
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._outgoing: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._ticking = False
+        self._first_sent_at = 0.0
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+
+    def call(self, command: tuple[Any, ...], seconds: float) -> asyncio.Future[Any]:
+        """The future answer. Commands of one turn of the loop go out together."""
+        answer = self._loop.create_future()
+        if self.ended.done():
+            answer.set_exception(RedisAway("the connection has ended"))
+            return answer
+        now = time.monotonic()
+        if not self._waiting:
+            self._first_sent_at = now
+        self._waiting.append((answer, now + seconds))
+        if not self._outgoing:
+            self._loop.call_soon(self._send)
+        self._outgoing.append(hiredis.pack_command(command))
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(TICK_SECONDS, self._tick)
+        return answer
+
+    @property
+    def silence(self) -> float:
+        """For how many seconds somebody has been waiting without any answer coming."""
+        return time.monotonic() - self._first_sent_at if self._waiting else 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Answers have come."""
+        self._reader.feed(data)
+        self._first_sent_at = time.monotonic()
+        try:
+            while (answer := self._reader.gets()) is not False:
+                future, _ = self._waiting.popleft()
+                if not future.done():
+                    if isinstance(answer, hiredis.ReplyError):
+                        future.set_exception(RedisRefused(str(answer)))
+                    else:
+                        future.set_result(answer)
+        except (hiredis.ProtocolError, IndexError):
+            self.close()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """It has ended; nobody gets an answer any more."""
+        self._transport = None
+        for future, _ in self._waiting:
+            if not future.done():
+                future.set_exception(RedisAway("the connection broke"))
+        self._waiting.clear()
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def close(self) -> None:
+        """Ends it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _send(self) -> None:
+        if self._transport is not None:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    def _tick(self) -> None:
+        """Tells those whose time is over; their answers may still come and are dropped then."""
+        now = time.monotonic()
+        for future, until in self._waiting:
+            if until < now and not future.done():
+                future.set_exception(RedisAway("no answer in time"))
+        self._ticking = bool(self._waiting)
+        if self._ticking:
+            self._loop.call_later(TICK_SECONDS, self._tick)
 
 
 class RedisLink:
-    """Sends single commands. Thread safe; `start` and `stop` frame its life."""
+    """Lives in the event loop, from `start` to `stop`; `away` may be read from anywhere."""
 
     def __init__(self, url: str, timeout_ms: int) -> None:
-        seconds = timeout_ms / 1000
-        self._pool = ConnectionPool.from_url(
-            url,
-            socket_timeout=seconds,
-            socket_connect_timeout=seconds,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            decode_responses=True,
-        )
-        self._idle: deque[ConnectionInterface] = deque(maxlen=MAX_IDLE)
-        self._budget = seconds
-        self._failing_since: float | None = None
-        self._open = threading.Event()
-        self._stopped = threading.Event()
-        self._prober: threading.Thread | None = None
+        self._address = parse_url(url)
+        self._budget = timeout_ms / 1000
+        self._patience = self._budget * PATIENT_BUDGETS
+        self._connection: _Connection | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self.away = True
 
-    @property
-    def away(self) -> bool:
-        """The breaker is open: Redis was away a moment ago."""
-        return self._open.is_set()
+    async def start(self) -> None:
+        """Connects, and keeps connected from now on. Redis may be away already."""
+        with contextlib.suppress(OSError, RedisAway, RedisRefused):
+            await self._open()
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
-    def start(self) -> None:
-        """Starts the thread that looks for a Redis that is away."""
-        self._prober = threading.Thread(target=self._probe_while_away, name="redis-probe", daemon=True)
-        self._prober.start()
+    async def stop(self) -> None:
+        """Disconnects."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if self._connection is not None:
+            self._connection.close()
 
-    def stop(self) -> None:
-        """Ends the thread and closes the idle connections."""
-        self._stopped.set()
-        self._open.set()
-        if self._prober is not None:
-            self._prober.join(timeout=2)
-        self._drop_idle()
-
-    def call(self, *command: Any, patient: bool = False) -> Any:
+    async def call(self, *command: Any, patient: bool = False) -> Any:
         """The answer to one command.
 
-        A command that needs one may be `patient`: it waits several budgets, as long as nobody else finds Redis away.
-        Over a connection that Redis has closed meanwhile the command goes out again, over a new one; so commands
-        given here may run twice.
+        A command that needs one may be `patient`: it waits several budgets, while others wait one. None waits when
+        Redis is away.
 
         Raises:
             RedisAway: no answer in time.
-            redis.ResponseError: Redis refused the command.
+            RedisRefused: an error for an answer.
         """
-        if self._open.is_set():
-            raise RedisAway("the breaker is open")
-        packed = hiredis.pack_command(command)
-        sent_at = time.monotonic()
-        try:
-            answer = self._exchange(packed, PATIENT_BUDGETS if patient else 1)
-        except ResponseError:
-            self._failing_since = None
-            raise
-        except (RedisError, OSError) as error:
-            self._failed(error, sent_at)
-            raise RedisAway("no answer in time") from error
-        self._failing_since = None
-        return answer
+        connection = self._connection
+        if connection is None:
+            raise RedisAway("not connected")
+        return await connection.call(command, self._patience if patient else self._budget)
 
-    def _exchange(self, packed: bytes, budgets: int) -> Any:
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            return self._exchange_over(self._connect(), packed, budgets)
-        try:
-            return self._exchange_over(connection, packed, budgets)
-        except RedisConnectionError:
-            # The others of the same age are as dead: Redis has been restarted, or has dropped idle clients.
-            self._drop_idle()
-            return self._exchange_over(self._connect(), packed, budgets)
-
-    def _exchange_over(self, connection: ConnectionInterface, packed: bytes, budgets: int = 1) -> Any:
-        try:
-            connection.send_packed_command([packed], check_health=False)
-            answer = self._wait(connection, budgets)
-        except ResponseError:
-            self._idle.append(connection)
-            raise
-        except BaseException:
-            connection.disconnect()
-            raise
-        self._idle.append(connection)
-        return answer
-
-    def _wait(self, connection: ConnectionInterface, budgets: int) -> Any:
+    async def _keep(self) -> None:
         while True:
             try:
-                return connection.read_response(disconnect_on_error=False)
-            except RedisTimeoutError:
-                budgets -= 1
-                if budgets <= 0 or self._open.is_set():
-                    raise
+                connection = self._connection or await self._open()
+                await self._watch(connection)
+            except (OSError, RedisAway, RedisRefused) as error:
+                self._note_away(error)
+                await asyncio.sleep(RETRY_SECONDS)
 
-    def _connect(self) -> ConnectionInterface:
-        connection: ConnectionInterface = self._pool.make_connection()
+    async def _watch(self, connection: _Connection) -> None:
+        """Returns when the connection has ended: by itself, or because nothing comes over it any more."""
+        heartbeat_at = 0.0
         try:
-            connection.connect()
-        except BaseException:
-            connection.disconnect()
-            raise
+            while not connection.ended.done():
+                await asyncio.wait((connection.ended,), timeout=self._budget / 2)
+                if connection.silence > self._patience:
+                    raise RedisAway("silent")
+                if time.monotonic() > heartbeat_at:
+                    heartbeat_at = time.monotonic() + HEARTBEAT_SECONDS
+                    connection.call(("PING",), self._patience).add_done_callback(_forget)
+        finally:
+            self._connection = None
+            connection.close()
+
+    async def _open(self) -> _Connection:
+        try:
+            async with asyncio.timeout(self._patience):
+                connection = await self._connect()
+                try:
+                    for command in self._introduction():
+                        await connection.call(command, self._patience)
+                except BaseException:
+                    connection.close()
+                    raise
+        except TimeoutError as error:
+            raise RedisAway("no connection in time") from error
+        self._connection = connection
+        if self.away:
+            log.info("redis is there")
+        self.away = False
         return connection
 
-    def _failed(self, error: Exception, sent_at: float) -> None:
-        """Opens the breaker: at once when nobody listens, else when nobody has got an answer for a while. One late
-        answer on a busy machine must not turn requests away.
-        """
-        since = self._failing_since = self._failing_since or sent_at
-        silent = time.monotonic() - since >= self._budget * PATIENT_BUDGETS
-        if (silent or isinstance(error, RedisConnectionError | OSError)) and not self._open.is_set():
-            log.warning("redis is away", extra={"error": type(error).__name__})
-            self._open.set()
+    async def _connect(self) -> _Connection:
+        loop, address = asyncio.get_running_loop(), self._address
+        kind = address.get("connection_class")
+        if kind is UnixDomainSocketConnection:
+            _, connection = await loop.create_unix_connection(_Connection, address["path"])
+            return connection
+        context = ssl.create_default_context() if kind is SSLConnection else None
+        host, port = address.get("host", "localhost"), address.get("port", 6379)
+        _, connection = await loop.create_connection(_Connection, host, port, ssl=context)
+        return connection
 
-    def _probe_while_away(self) -> None:
-        while not self._stopped.is_set():
-            self._open.wait()
-            if self._stopped.wait(PROBE_SECONDS):
-                return
-            self._drop_idle()
-            with contextlib.suppress(RedisError, OSError):
-                self._exchange_over(self._connect(), hiredis.pack_command(("PING",)))
-                self._failing_since = None
-                self._open.clear()
-                log.warning("redis is back")
+    def _introduction(self) -> list[tuple[Any, ...]]:
+        address = self._address
+        commands: list[tuple[Any, ...]] = []
+        if address.get("password"):
+            who = (address["username"],) if address.get("username") else ()
+            commands.append(("AUTH", *who, address["password"]))
+        if address.get("db"):
+            commands.append(("SELECT", address["db"]))
+        return [*commands, ("PING",)]
 
-    def _drop_idle(self) -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                self._idle.pop().disconnect()
+    def _note_away(self, error: Exception) -> None:
+        if not self.away:
+            log.warning("redis is away", extra={"error": str(error) or type(error).__name__})
+        self.away = True
+
+
+def _forget(answer: "asyncio.Future[Any]") -> None:
+    """Looks at a result that nobody waits for, so that the loop does not complain of it."""
+    if not answer.cancelled():
+        answer.exception()

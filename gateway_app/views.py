@@ -2,36 +2,40 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Blueprint, Flask, Response, jsonify, request
 from flask_cors import CORS
 from flask_limiter import Limiter, RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
-from gateway_app.admission import Gatekeeper
 from gateway_app.answers import envelope
 from gateway_app.cors import cors_options
 from gateway_app.docs_page import render
-from gateway_app.limiter_storage import GatekeeperStorage
+from gateway_app.limiter_storage import GatekeeperStorage, Move
 from gateway_app.limits import Policy, client_key
 from gateway_app.openapi import document
-from gateway_app.redis_link import RedisLink
-from gateway_app.upstream.health import OK, UNAVAILABLE, Overview
+from gateway_app.upstream.health import OK, UNAVAILABLE
 from service_kit.settings import Settings
 
 __all__ = ["GatekeeperStorage", "create_flask_app"]
 
 
-def create_flask_app(
-    settings: Settings,
-    gatekeeper: Gatekeeper,
-    policy: Policy,
-    overview: Overview,
-    redis: RedisLink,
-    draining: Callable[[], bool],
-) -> Flask:
-    """The Flask application behind the edge: it sees the gateway's own routes only."""
+@dataclass(frozen=True)
+class State:
+    """What the routes may ask about the running gateway, from any thread."""
+
+    overview: Callable[[], tuple[dict[str, Any], dict[str, str]]]
+    redis_away: Callable[[], bool]
+    draining: Callable[[], bool]
+
+
+def create_flask_app(settings: Settings, policy: Policy, move: Move, state: State) -> Flask:
+    """The Flask application behind the edge: it sees the gateway's own routes only. Flask-Limiter counts with
+    `move`.
+    """
     app = Flask("gateway_app", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     CORS(app, **cors_options(settings.frontend_url))
@@ -39,20 +43,20 @@ def create_flask_app(
         lambda: client_key(request.environ["gateway.client"]),
         app=app,
         storage_uri="gatekeeper://",
-        storage_options={"gatekeeper": gatekeeper},  # type: ignore[dict-item]
+        storage_options={"move": move},  # type: ignore[dict-item]
         strategy="fixed-window",
         headers_enabled=False,  # the edge's own fields, for both kinds of routes
     )
     limited = limiter.shared_limit(policy.text, scope=policy.name)
-    app.register_blueprint(_api(limited, overview, redis))
-    app.register_blueprint(_probes(draining))
+    app.register_blueprint(_api(limited, state))
+    app.register_blueprint(_probes(state))
     app.register_error_handler(HTTPException, _http_error)
     if settings.rate_limit_headers:
         app.after_request(lambda response: _show_limits(limiter, policy, response))
     return app
 
 
-def _api(limited: Callable[..., Callable[..., Response]], overview: Overview, redis: RedisLink) -> Blueprint:
+def _api(limited: Callable[..., Callable[..., Response]], state: State) -> Blueprint:
     api = Blueprint("api", __name__, url_prefix="/api")
     description = document()
     page = render(description)
@@ -63,13 +67,14 @@ def _api(limited: Callable[..., Callable[..., Response]], overview: Overview, re
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body: dict[str, object] = {"success": True, "message": "Server is running", "timestamp": now}
         if request.args.get("details") == "1":
-            services, dependencies = overview.get()
-            if redis.away:
-                dependencies = {**dependencies, "redis": UNAVAILABLE}
-            states = [service["status"] for service in services.values()] + list(dependencies.values())
-            body["status"] = OK if all(state == OK for state in states) else "degraded"
+            services, dependencies = state.overview()
+            dependencies = {"redis": OK} | dependencies
+            if state.redis_away():
+                dependencies["redis"] = UNAVAILABLE
+            states = [*(service["status"] for service in services.values()), *dependencies.values()]
+            body["status"] = OK if all(found == OK for found in states) else "degraded"
             body["services"] = services
-            body["dependencies"] = {"redis": OK, **dependencies}
+            body["dependencies"] = dependencies
         return jsonify(body)
 
     @limited
@@ -88,7 +93,7 @@ def _api(limited: Callable[..., Callable[..., Response]], overview: Overview, re
     return api
 
 
-def _probes(draining: Callable[[], bool]) -> Blueprint:
+def _probes(state: State) -> Blueprint:
     probes = Blueprint("probes", __name__)
 
     def healthz() -> Response:
@@ -97,7 +102,7 @@ def _probes(draining: Callable[[], bool]) -> Blueprint:
 
     def readyz() -> tuple[Response, int]:
         """The process wants new clients."""
-        if draining():
+        if state.draining():
             return jsonify(status=UNAVAILABLE, service="gateway"), 503
         return jsonify(status=OK, service="gateway"), 200
 

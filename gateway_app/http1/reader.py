@@ -37,6 +37,11 @@ class RequestReader:
             return "body"
         return "head" if self._buffer else "request"
 
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> None:
         """Takes what the socket gave."""
         self._buffer += data

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable
 
@@ -10,9 +9,9 @@ from gateway_app.upstream.errors import NoInstance, UpstreamError
 from gateway_app.upstream.instance import IDEMPOTENT, Instance
 from gateway_app.upstream.wire import Response
 
-MAX_IN_FLIGHT = 72
-"""Requests to one service at once: a service that hangs must not take every thread of the gateway. A little more
-than the auth service itself lets wait for a password hash."""
+MAX_IN_FLIGHT = 256
+"""Requests to one service at once; what a service that hangs may pile up here. Far more than the auth service lets
+wait for a password hash."""
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ class Overloaded(Exception):
 
 
 class Service:
-    """Thread safe. `timeout` (seconds) covers all attempts together."""
+    """Lives in the event loop. `timeout` (seconds) covers all attempts together."""
 
     def __init__(self, name: str, urls: Iterable[str], timeout: float, observe: Observer) -> None:
         self.name = name
@@ -33,9 +32,9 @@ class Service:
         self._timeout = timeout
         self._observe = observe
         self._turn = itertools.count()
-        self._room = threading.BoundedSemaphore(MAX_IN_FLIGHT)
+        self._in_flight = 0
 
-    def exchange(self, method: str, target: str, fields: str, body: bytes) -> tuple[Response, Instance]:
+    async def exchange(self, method: str, target: str, fields: str, body: bytes) -> tuple[Response, Instance]:
         """The answer of one of the instances, and which one.
 
         A request goes to a second instance when the first provably has not acted on it, or when its method may be
@@ -44,14 +43,17 @@ class Service:
         Raises:
             NoInstance, UpstreamError, Overloaded
         """
-        if not self._room.acquire(blocking=False):
+        if self._in_flight >= MAX_IN_FLIGHT:
             raise Overloaded
+        self._in_flight += 1
         try:
-            return self._try_instances(method, target, fields, body)
+            return await self._try_instances(method, target, fields, body)
         finally:
-            self._room.release()
+            self._in_flight -= 1
 
-    def _try_instances(self, method: str, target: str, fields: str, body: bytes) -> tuple[Response, Instance]:
+    async def _try_instances(
+        self, method: str, target: str, fields: str, body: bytes
+    ) -> tuple[Response, Instance]:
         deadline = time.monotonic() + self._timeout
         repeatable = method in IDEMPOTENT
         timeout = self._timeout / 2 if repeatable and len(self.instances) > 1 else self._timeout
@@ -63,7 +65,7 @@ class Service:
             if left <= 0:
                 break
             try:
-                response = instance.exchange(method, target, fields, body, min(timeout, left))
+                response = await instance.exchange(method, target, fields, body, min(timeout, left))
             except UpstreamError as error:
                 failure = error
                 self._note_failure(instance, error)

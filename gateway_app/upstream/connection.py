@@ -1,89 +1,105 @@
 """One kept-alive connection to an instance of a service."""
 
-import contextlib
+import asyncio
+import select
 import socket
-import struct
 import time
+from typing import cast
 
 from gateway_app.upstream.errors import UpstreamError
-from gateway_app.upstream.wire import BadAnswer, Ended, Response, read_response
+from gateway_app.upstream.wire import BadAnswer, Response, ResponseReader
 
 CONNECT_SECONDS = 1.0
-RECEIVE_BYTES = 64 * 1024
 
 
-class Connection:
-    """Not thread safe: a request owns it. Timeouts are the kernel's (SO_RCVTIMEO): Python's own would cost a
-    second system call for every read.
-    """
+async def connect(host: str, port: int) -> "Connection":
+    """A new connection. UpstreamError when nobody listens, or nobody answers."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, connection = await loop.create_connection(Connection, host, port)
+    except TimeoutError as error:
+        raise UpstreamError("no connection in time", sent=False, timed_out=True) from error
+    except OSError as error:
+        raise UpstreamError("no connection", sent=False, refused=True) from error
+    return connection
 
-    __slots__ = ("_deadline", "_socket", "_timeout", "used_at")
 
-    def __init__(self, host: str, port: int) -> None:
-        """Connects. UpstreamError when nobody listens, or nobody answers."""
-        try:
-            self._socket = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
-        except TimeoutError as error:
-            raise UpstreamError("no connection in time", sent=False, timed_out=True) from error
-        except OSError as error:
-            raise UpstreamError("no connection", sent=False, refused=True) from error
-        self._socket.settimeout(None)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._timeout = 0.0
-        self._deadline = 0.0
-        self.used_at = time.monotonic()
+class Connection(asyncio.Protocol):
+    """Carries one exchange at a time."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader: ResponseReader | None = None
+        self._answer: asyncio.Future[Response] | None = None
+        self.used_at = 0.0
 
     def is_alive(self) -> bool:
-        """Whether it is open and silent, as a connection between two requests has to be."""
-        try:
-            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        """Whether it is open, as far as the event loop has noticed."""
+        return self._transport is not None and not self._transport.is_closing()
 
-    def exchange(self, method: str, head: bytes, body: bytes, timeout: float) -> Response:
+    def is_silent(self) -> bool:
+        """Whether nothing has come, an end included, that the event loop has not noticed yet."""
+        if self._transport is None:
+            return False
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return not poll.poll(0)
+
+    async def exchange(self, method: str, request: bytes, timeout: float) -> Response:
         """Sends a request and reads its answer within `timeout` seconds. UpstreamError when that fails."""
-        self._deadline = time.monotonic() + timeout
-        self._set_timeout(timeout)
-        self._send(head + body if body else head)
+        if self._transport is None:
+            raise UpstreamError("the connection was closed", sent=False)
+        self._reader = ResponseReader(method)
+        self._answer = self._loop.create_future()
+        timer = self._loop.call_later(timeout, self._give_up)
+        self._transport.write(request)
         try:
-            response = read_response(self._receive, method)
-        except Ended as error:
-            raise UpstreamError("the connection broke", sent=True) from error
-        except BlockingIOError as error:
-            raise UpstreamError("no answer in time", sent=True, timed_out=True) from error
-        except (OSError, BadAnswer) as error:
-            raise UpstreamError("no whole answer", sent=True) from error
+            response = await self._answer
+        finally:
+            timer.cancel()
+            self._answer = self._reader = None
         self.used_at = time.monotonic()
         return response
 
-    def _send(self, data: bytes) -> None:
-        """A request that the kernel has not taken whole cannot have been acted on."""
-        view = memoryview(data)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self._transport = cast(asyncio.Transport, transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """A part of an answer; bytes that nobody has asked for end the connection."""
+        if self._reader is None or self._answer is None or self._answer.done():
+            self.close()
+            return
         try:
-            while view:
-                view = view[self._socket.send(view) :]
-        except BlockingIOError as error:
-            raise UpstreamError("the request was not taken in time", sent=False, timed_out=True) from error
-        except OSError as error:
-            raise UpstreamError("the connection was closed", sent=False) from error
+            response = self._reader.feed(data)
+        except BadAnswer as error:
+            self._fail(UpstreamError(f"no proper answer: {error}", sent=True))
+            self.close()
+            return
+        if response is not None:
+            self._answer.set_result(response)
 
-    def _receive(self) -> bytes:
-        data = self._socket.recv(RECEIVE_BYTES)
-        if time.monotonic() > self._deadline:
-            raise BlockingIOError("the answer takes too long")
-        return data
-
-    def _set_timeout(self, seconds: float) -> None:
-        if abs(seconds - self._timeout) > self._timeout / 10:
-            packed = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, packed)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, packed)
-            self._timeout = seconds
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended, which may be the end of an answer too."""
+        self._transport = None
+        if self._reader is not None and self._answer is not None and not self._answer.done():
+            response = self._reader.end() if exc is None else None
+            if response is not None:
+                self._answer.set_result(response)
+            else:
+                self._fail(UpstreamError("the connection broke", sent=True))
 
     def close(self) -> None:
         """Ends it."""
-        with contextlib.suppress(OSError):
-            self._socket.close()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _give_up(self) -> None:
+        self._fail(UpstreamError("no answer in time", sent=True, timed_out=True))
+
+    def _fail(self, error: UpstreamError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)

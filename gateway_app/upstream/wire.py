@@ -1,7 +1,6 @@
-"""Reads one HTTP/1.1 answer of a service off a byte source. Pure but for the source."""
+"""Reads one HTTP/1.1 answer of a service out of the bytes that come. Pure."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway_app.http1.chunked import ChunkedBody, TooLarge
@@ -16,18 +15,11 @@ asked again elsewhere. A service of ours answers a few kilobytes.
 """
 
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) (\d{3})(?: .*)?")
+_FRAMING = frozenset(("content-length", "transfer-encoding", "connection"))
 
 
 class BadAnswer(Exception):
     """The service does not speak HTTP as we know it, or says too much."""
-
-
-class Ended(Exception):
-    """The connection ended before the answer did; `began` when at least one byte of it had come."""
-
-    def __init__(self, began: bool) -> None:
-        super().__init__("the connection ended")
-        self.began = began
 
 
 @dataclass(slots=True)
@@ -49,31 +41,81 @@ class Response:
         return None
 
 
-def read_response(receive: Callable[[], bytes], method: str) -> Response:
-    """One answer. `receive` gives the next bytes, empty at the end.
+class ResponseReader:
+    """Reads the answer to one request of `method`."""
 
-    Raises:
-        Ended, BadAnswer: and what `receive` raises.
-    """
-    buffer = receive()
-    if not buffer:
-        raise Ended(began=False)
-    while True:
-        end = buffer.find(b"\r\n\r\n")
-        if end < 0:
-            if len(buffer) > MAX_HEAD_BYTES:
-                raise BadAnswer("the head is too long")
-            more = receive()
-            if not more:
-                raise Ended(began=True)
-            buffer += more
-            continue
-        response = _parse_head(buffer[:end])
-        buffer = buffer[end + 4 :]
-        if response.status >= 200:
-            break
-    _read_body(response, buffer, receive, method)
-    return response
+    def __init__(self, method: str) -> None:
+        self._bodiless = method == "HEAD"
+        self._buffer = b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._response: Response | None = None
+        self._chunks: ChunkedBody | None = None
+        self._chunk_buffer = bytearray()
+
+    def feed(self, data: bytes) -> Response | None:
+        """The answer once it is whole. BadAnswer when it cannot be read."""
+        if self._response is None:
+            self._buffer = self._buffer + data if self._buffer else data
+            data = self._read_head()
+            if self._response is None:
+                return None
+        return self._read_body(self._response, data)
+
+    def end(self) -> Response | None:
+        """The connection has ended: the answer, if that was its end too."""
+        response = self._response
+        if response is None or self._chunks is not None or response.length is not None:
+            return None
+        response.body = b"".join(self._parts)
+        return response
+
+    def _read_head(self) -> bytes:
+        """Sets the response when its head is there; answers what follows it."""
+        while True:
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                if len(self._buffer) > MAX_HEAD_BYTES:
+                    raise BadAnswer("the head is too long")
+                return b""
+            response = _parse_head(self._buffer[:end])
+            self._buffer = self._buffer[end + 4 :]
+            if response.status >= 200:
+                self._response = response
+                if response.chunked and not self._bodiless:
+                    self._chunks = ChunkedBody(MAX_ANSWER_BYTES)
+                return self._buffer
+
+    def _read_body(self, response: Response, data: bytes) -> Response | None:
+        if self._bodiless or response.status in (204, 304):
+            response.reusable = response.reusable and not data
+            return response
+        if self._chunks is not None:
+            return self._read_chunks(self._chunks, response, data)
+        if response.length == len(data) and not self._parts:
+            response.body = data
+            return response
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES or (response.length is not None and self._size > response.length):
+            raise BadAnswer("more than was announced, or too much")
+        if self._size != response.length:
+            response.reusable = response.reusable and response.length is not None
+            return None
+        response.body = b"".join(self._parts)
+        return response
+
+    def _read_chunks(self, chunks: ChunkedBody, response: Response, data: bytes) -> Response | None:
+        self._chunk_buffer += data
+        try:
+            body = chunks.take(self._chunk_buffer)
+        except (Refused, TooLarge) as error:
+            raise BadAnswer("a malformed or endless chunked answer") from error
+        if body is None:
+            return None
+        response.body = body
+        response.reusable = response.reusable and not self._chunk_buffer
+        return response
 
 
 def _parse_head(head: bytes) -> Response:
@@ -94,67 +136,12 @@ def _parse_head(head: bytes) -> Response:
     return response
 
 
-_FRAMING = frozenset(("content-length", "transfer-encoding", "connection"))
-
-
 def _frame(response: Response, name: str, value: str) -> None:
     if name == "content-length":
-        if not value.isdecimal():
+        if not value.isdecimal() or response.length not in (None, int(value)):
             raise BadAnswer("a malformed length")
         response.length = int(value)
     elif name == "transfer-encoding":
         response.chunked = True
     elif "close" in value.lower():
         response.reusable = False
-
-
-def _read_body(response: Response, buffer: bytes, receive: Callable[[], bytes], method: str) -> None:
-    if method == "HEAD" or response.status in (204, 304):
-        response.reusable = response.reusable and not buffer
-    elif response.chunked:
-        response.body = _read_chunks(bytearray(buffer), receive)
-    elif response.length is not None:
-        response.body = _read_exactly(buffer, response.length, receive)
-    else:
-        response.reusable = False
-        response.body = _read_to_end(buffer, receive)
-
-
-def _read_exactly(buffer: bytes, length: int, receive: Callable[[], bytes]) -> bytes:
-    if length > MAX_ANSWER_BYTES or len(buffer) > length:
-        raise BadAnswer("an answer of another length than announced, or too long")
-    if len(buffer) == length:
-        return buffer
-    parts, missing = [buffer], length - len(buffer)
-    while missing > 0:
-        more = receive()
-        if not more:
-            raise Ended(began=True)
-        parts.append(more)
-        missing -= len(more)
-    if missing < 0:
-        raise BadAnswer("more than was announced")
-    return b"".join(parts)
-
-
-def _read_chunks(buffer: bytearray, receive: Callable[[], bytes]) -> bytes:
-    chunks = ChunkedBody(MAX_ANSWER_BYTES)
-    try:
-        while (body := chunks.take(buffer)) is None:
-            more = receive()
-            if not more:
-                raise Ended(began=True)
-            buffer += more
-    except (Refused, TooLarge) as error:
-        raise BadAnswer("a malformed or endless chunked answer") from error
-    return body
-
-
-def _read_to_end(buffer: bytes, receive: Callable[[], bytes]) -> bytes:
-    parts, size = [buffer], len(buffer)
-    while more := receive():
-        size += len(more)
-        if size > MAX_ANSWER_BYTES:
-            raise BadAnswer("too long")
-        parts.append(more)
-    return b"".join(parts)
