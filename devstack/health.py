@@ -7,6 +7,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 
 from celery import Celery
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -50,7 +52,7 @@ def _worker(name: str, redis_url: str) -> str:
     app = Celery(broker=redis_url, set_as_current=False)
     try:
         answers = app.control.ping(destination=[f"{name}@localhost"], timeout=1.0)
-    except OSError as error:
+    except (OSError, RedisError, KombuError) as error:
         return f"cannot be asked: {error}"
     finally:
         app.close()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,8 +54,9 @@ def _pids(stack: Stack) -> dict[str, int]:
 
 
 def _kill(pid: int) -> None:
-    assert pid > 1  # 0 is the process group of the tests themselves
-    os.kill(pid, signal.SIGKILL)
+    victim = psutil.Process(pid)
+    victim.kill()
+    process.wait_gone([victim], 10)
 
 
 def _ports(stack: Stack) -> list[int]:
