@@ -1,0 +1,1 @@
+"""Registration over two services, killed and stopped wherever it can be."""
