@@ -70,15 +70,18 @@ class Services:
         pending.thread.start()
         return pending
 
-    def fate(self, email: str) -> str:
-        """`whole` or `absent`, once nothing is pending; AssertionError for anything in between."""
+    def fate(self, email: str, whole_in_database: bool | None = None) -> str:
+        """`whole` or `absent`, once nothing is pending; AssertionError for anything in between.
+
+        `whole_in_database`: user_db and auth_db must know the same ids; by default when there is no file.
+        """
         revive(self.user)
         revive(self.auth)
         wait_until(lambda: not self._pending(), SETTLED_SECONDS, "the settling")
         known = self.post("/internal/users/lookup", {"email": email}, AUTH_API_KEY)
         login = self.post("/api/login", {"email": email, "password": PASSWORD})
         assert (known, login) in ((200, 200), (404, 401)), (known, login)
-        if self.legacy is None:
+        if self.legacy is None if whole_in_database is None else whole_in_database:
             assert self._ids("SELECT id FROM users") == self._ids("SELECT user_id FROM user_credentials")
         return "whole" if known == 200 else "absent"
 
