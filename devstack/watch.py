@@ -32,6 +32,7 @@ def until_healthy(members: list[Member], values: Mapping[str, str], say: Callabl
             say(f"  {member.name:<12} {member.spec.url or 'running'}")
         elif not member.running:
             given_up.set()  # the others may be waiting for this one
+            return "ended while starting"
         return finding
 
     with ThreadPoolExecutor(len(members) or 1) as pool:
