@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 
 @dataclass(frozen=True)
 class Event:
@@ -66,4 +68,4 @@ def from_record(record: Mapping[str, Any]) -> Event:
 
 def to_json(value: Any) -> str:
     """ASCII JSON without spaces; whatever text came in from outside goes through, lone surrogates too."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)

@@ -62,9 +62,10 @@ def append(
     Raises:
         ValueError: unknown type, data without a key of that type, a time without its zone, NaN.
     """
-    row = _row(NewEvent(event_type, user_id, data, occurred_at, event_id))
+    new_id = event_id or uuid7()
+    row = _row(NewEvent(event_type, user_id, data, occurred_at, new_id))
     connection.exec_driver_sql(_APPEND, row)
-    return UUID(row[0])
+    return new_id
 
 
 def append_many(connection: Connection, events: Iterable[NewEvent]) -> list[UUID]:
