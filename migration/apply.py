@@ -6,7 +6,7 @@ epoch that the batch was read at keeps it out of a database that has moved on (d
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from migration.answer import ERROR, Issue
 from migration.batch import Batch, Blocked, Entry
+from migration.message import Message
 from migration.ranges import lock_keys
-from migration.sides import USER, Known, Side
+from migration.sides import USER, Known, Look, Side
 from migration.values import Reject
 from service_kit.events.store import NewEvent, append_many
 from service_kit.steps import step
@@ -62,16 +63,6 @@ class _Work:
     keys: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Row:
-    epoch: int
-    fenced: bool
-    cursor: int
-    file_id: str | None
-    copied_to: int
-    rejects: bool
-
-
 def apply_batch(
     engine: Engine, side: Side, batch: Batch, *, lock_ms: int = 3000, statement_ms: int = 5000
 ) -> Applied:
@@ -85,13 +76,13 @@ def apply_batch(
     try:
         for _ in range(_TRIES):
             with engine.begin() as connection:
-                row = _enter(connection, batch.keys, lock_ms, statement_ms)
-                if row.file_id not in (None, batch.file_id):
+                seen = _enter(connection, side, batch, lock_ms, statement_ms)
+                if seen.file_id not in (None, batch.file_id):
                     raise Blocked(_foreign(side))
-                if (row.epoch, row.fenced) > (batch.epoch, False):
-                    return Applied(Outcome.DROPPED, row.cursor)
-                if row.epoch == batch.epoch:
-                    done = _apply(connection, side, batch, row)
+                if (seen.epoch, seen.fenced) > (batch.epoch, False):
+                    return Applied(Outcome.DROPPED, seen.cursor)
+                if seen.epoch == batch.epoch:
+                    done = _apply(connection, side, batch, seen)
                     _before_commit(side)
                     return done
             follow(engine, batch.epoch)
@@ -106,42 +97,40 @@ def apply_batch(
 _OUTCOMES = {_UNIQUE_VIOLATION: Outcome.CLASH, _LOCK_TIMEOUT: Outcome.BUSY, _DEADLOCK: Outcome.BUSY}
 
 
-def _enter(connection: Connection, keys: Sequence[int], lock_ms: int, statement_ms: int) -> _Row:
-    """Take the phase lock, then the appliers' own, then those of the keys; only then look at the phase.
+def _enter(connection: Connection, side: Side, batch: Batch, lock_ms: int, statement_ms: int) -> Look:
+    """Take the phase lock, then the appliers' own, then those of the keys; only then look at anything.
 
     The phase lock comes first for everybody: who waits for it while holding another could stop a fence.
     """
-    connection.exec_driver_sql(
+    message = Message(connection)
+    message.exec_driver_sql(
         f"SET LOCAL lock_timeout = {lock_ms}; SET LOCAL statement_timeout = {statement_ms};"
         " SET LOCAL migration.applying = 'on';"
         f" SELECT pg_advisory_xact_lock_shared({PHASE_LOCK}); SELECT pg_advisory_xact_lock({APPLY_LOCK})"
     )
-    lock_keys(connection, keys)
-    found = connection.exec_driver_sql(
-        "SELECT epoch, fenced, cursor, file_id, (SELECT COALESCE(max(seq), 0) FROM migration_chunks),"
-        " EXISTS (SELECT FROM migration_rejects) FROM migration_phase WHERE id = 1"
-    )
-    return _Row(*found.one())
+    lock_keys(message.collector, batch.keys)
+    return side.look(message, batch.keys)
 
 
-def _apply(connection: Connection, side: Side, batch: Batch, row: _Row) -> Applied:
+def _apply(connection: Connection, side: Side, batch: Batch, seen: Look) -> Applied:
+    if seen.cursor < batch.after:  # the database was put back from a backup since its cursor was read
+        return Applied(Outcome.STALE, seen.cursor)
     work = _Work()
-    if row.cursor < batch.after:  # the database was put back from a backup since its cursor was read
-        return Applied(Outcome.STALE, row.cursor)
-    if row.cursor < batch.upto:
-        entries = _by_key(batch.entries, row.cursor)
-        known = side.read(connection, list(entries)) if entries else {}
-        if _is_stale(batch, known, row):
-            return Applied(Outcome.STALE, row.cursor)
+    message = Message(connection)
+    if seen.cursor < batch.upto:
+        entries = _by_key(batch.entries, seen.cursor)
+        if _is_stale(batch, {key: seen.known[key] for key in entries}, seen.copied_to):
+            return Applied(Outcome.STALE, seen.cursor)
         for key in entries:
-            _plan(work, side, key, entries[key], known[key], batch)
-        _write(connection, side, work, batch.last_seq, row.rejects)
-    cursor = max(row.cursor, batch.upto)
-    if cursor > row.cursor or row.file_id is None:
-        connection.exec_driver_sql(
+            _plan(work, side, key, entries[key], seen.known[key], batch)
+        _write(message.collector, side, work, batch.last_seq, seen.rejects)
+    cursor = max(seen.cursor, batch.upto)
+    if cursor > seen.cursor or seen.file_id is None:
+        message.exec_driver_sql(
             "UPDATE migration_phase SET cursor = %s, file_id = %s, capture = true WHERE id = 1",
             (cursor, batch.file_id),
         )
+        message.send()
     return Applied(Outcome.APPLIED, cursor, len(work.halves), len(work.gone), len(work.rejects))
 
 
@@ -154,15 +143,14 @@ def _by_key(entries: Sequence[Entry], cursor: int) -> dict[int, list[Entry]]:
     return found
 
 
-def _is_stale(batch: Batch, known: dict[int, Known], row: _Row) -> bool:
+def _is_stale(batch: Batch, known: Mapping[int, Known], copied_to: int) -> bool:
     """Whether a key was written from a younger snapshot: by an applier (its version says so) or by a chunk.
 
     A chunk writes no versions (not over an older one either), so any row that is there counts as old as the youngest
     chunk.
     """
     return any(
-        (one.seq or 0) > batch.last_seq or (one.row and row.copied_to > batch.last_seq)
-        for one in known.values()
+        (one.seq or 0) > batch.last_seq or (one.row and copied_to > batch.last_seq) for one in known.values()
     )
 
 

@@ -78,9 +78,11 @@ def roll_back(session: Session, epoch: int, budget_ms: int) -> RolledBack:
         with impatient(session, budget_ms / 1000) as quick:
             warm_up(quick)
             done, view = _roll_back(quick, epoch, Budget(budget_ms))
+    except KeyboardInterrupt:
+        abandon_rollback(session, epoch)
+        raise
     except (Refused, OverBudget, NotFenced, sqlite3.Error, SQLAlchemyError) as error:
-        issues = abandon_rollback(session, epoch)
-        raise _refusal(error, issues) from error
+        raise _refusal(error, abandon_rollback(session, epoch)) from error
     step("rollback.committed")
     done.issues = _follow(session, done.epoch)
     if not done.issues:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from migration.batch import Entry
 from migration.changes import password_event, profile_event
+from migration.message import Message
 from migration.values import CredentialRow, TargetRow, UserRow
 from service_kit.events.store import NewEvent
 
@@ -21,6 +22,20 @@ class Known:
 
     seq: int | None
     row: tuple[Any, ...] | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """A database as one statement sees it: its phase row, the youngest chunk's log number, whether rows are rejected,
+    and what it knows of the keys that were asked for."""
+
+    epoch: int
+    fenced: bool
+    cursor: int
+    file_id: str | None
+    copied_to: int
+    rejects: bool
+    known: Mapping[int, Known]
 
 
 class Side:
@@ -48,16 +63,25 @@ class Side:
         return not found.scalar_one()
 
     def read(self, connection: Connection, keys: Sequence[int]) -> dict[int, Known]:
-        """What is known of each of `keys`."""
+        """What is known of each of `keys`, in the caller's transaction."""
+        return dict(self.look(Message(connection), keys).known)
+
+    def look(self, message: Message, keys: Sequence[int]) -> "Look":
+        """Send `message` and, behind it, a look at the phase row and at what is known of each of `keys`."""
         names = ", ".join(f"half.{name}" for name in self.columns)
-        found = connection.exec_driver_sql(
-            f"SELECT wanted.key, version.seq, half.{self.key}, {names}"  # noqa: S608
-            " FROM unnest(%(keys)s::bigint[]) AS wanted (key)"
+        message.exec_driver_sql(
+            "SELECT phase.epoch, phase.fenced, phase.cursor, phase.file_id,"  # noqa: S608
+            " (SELECT COALESCE(max(seq), 0) FROM migration_chunks), EXISTS (SELECT FROM migration_rejects),"
+            f" wanted.key, version.seq, half.{self.key}, {names} FROM migration_phase phase"
+            " LEFT JOIN unnest(%(keys)s::bigint[]) AS wanted (key) ON true"
             " LEFT JOIN migration_versions version ON version.key = wanted.key"
-            f" LEFT JOIN {self.table} half ON half.{self.key} = wanted.key",
+            f" LEFT JOIN {self.table} half ON half.{self.key} = wanted.key WHERE phase.id = 1",
             {"keys": list(keys)},
         )
-        return {row[0]: Known(row[1], None if row[2] is None else tuple(row[2:])) for row in found}
+        rows: list[tuple[Any, ...]] = [tuple(row) for row in message.send()]
+        known = {row[6]: Known(row[7], None if row[8] is None else tuple(row[8:])) for row in rows if keys}
+        epoch, fenced, cursor, file_id, copied_to, rejects, *_ = rows[0]
+        return Look(epoch, fenced, cursor, file_id, copied_to, rejects, known)
 
     def write(self, connection: Connection, halves: Sequence[tuple[Any, ...]]) -> None:
         """Insert or overwrite; a row that is the same already is left alone."""

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from migration.answer import Refused
 from migration.batch import Blocked
@@ -31,6 +32,11 @@ from tests.integration.migration_protocol.moving import (
     services_of,
 )
 from tests.integration.migration_protocol.support import Legacy, accounts_of, events, query
+from tests.support.waiting import wait_until
+
+_WAITING_FOR_LOCKS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @pytest.fixture
@@ -178,6 +184,65 @@ def test_a_slow_transaction_with_an_early_number_is_not_skipped(
     slow.close()
     apply_reverse(running)
     assert (in_file(legacy, 1)[2], in_file(legacy, 2)[2]) == ("slow", "quick")
+
+
+def test_the_rollback_waits_for_a_write_that_saw_the_open_row_and_keeps_it(
+    running: Session, services: Services, legacy: Legacy
+) -> None:
+    """V5"""
+    cut_over(running)
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> str:
+        connection.exec_driver_sql("UPDATE users SET name = 'slow' WHERE id = 1")
+        entered.set()
+        assert leave.wait(30)
+        return "database"
+
+    writer = threading.Thread(target=lambda: services.user.write(lambda _: "file", slow))
+    writer.start()
+    assert entered.wait(30)
+    coordinator = threading.Thread(target=lambda: roll_back(running, 1, BUDGET_MS))
+    coordinator.start()
+    wait_until(lambda: query(running.user, _WAITING_FOR_LOCKS) == [(1,)])
+    assert running.file.state().epoch == 1
+    leave.set()
+    writer.join(30)
+    coordinator.join(30)
+    assert running.file.state().epoch == 2
+    assert in_file(legacy, 1)[2] == "slow"
+
+
+def test_no_read_goes_back_in_time_around_a_rollback(
+    running: Session, services: Services, legacy: Legacy
+) -> None:
+    """V14: with one database fenced, and behind the un-fence, for a process that has read in PostgreSQL before."""
+
+    def name() -> str:
+        def on_database(connection: Connection) -> str:
+            found: str = connection.exec_driver_sql("SELECT name FROM users WHERE id = 1").scalar_one()
+            return found
+
+        return services.user.read(_name_in_file, on_database)
+
+    cut_over(running)
+    services.rename(1, "new")
+    assert name() == "new"
+    fence(running.user, 1)
+    assert name() == "new"
+    assert in_file(legacy, 1)[2] == "ann"
+    roll_back(running, 1, BUDGET_MS)
+    assert name() == "new"
+    services.rename(1, "newer")
+    assert name() == "newer"
+    drain(running)
+    cut_over(running)
+    assert name() == "newer"
+
+
+def _name_in_file(connection: sqlite3.Connection) -> str:
+    found: str = connection.execute("SELECT name FROM users WHERE id = 1").fetchone()[0]
+    return found
 
 
 def test_a_pending_registration_is_settled_by_the_rollback(

@@ -1,0 +1,33 @@
+"""Statements that travel to PostgreSQL together, for where round trips are what a client waits for.
+
+Each statement still takes a snapshot of its own (READ COMMITTED), so a lock taken by one is held before the next one
+looks.
+"""
+
+from typing import Any, cast
+
+from sqlalchemy import Connection, CursorResult
+
+
+class Message:
+    """Collects what functions would execute on `connection`; `send` executes it all."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._cursor: Any = connection.connection.cursor()
+        self._parts: list[str] = []
+
+    @property
+    def collector(self) -> Connection:
+        """To be handed to functions that execute statements and do not look at their results."""
+        return cast(Connection, self)
+
+    def exec_driver_sql(self, statement: str, parameters: Any = None) -> None:
+        """Add a statement with its parameters."""
+        self._parts.append(self._cursor.mogrify(statement, parameters).decode())
+
+    def send(self) -> CursorResult[Any]:
+        """Execute; the result is that of the last statement."""
+        text = "; ".join(self._parts)
+        self._parts = []
+        return self._connection.exec_driver_sql(text.replace("%", "%%"))
