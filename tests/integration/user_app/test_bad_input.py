@@ -37,6 +37,7 @@ FIELDS = [
     ("PUT", "/api/preferences", {"theme": "dark", "language": "en", "notifications_enabled": True}),
 ]
 FINE = [
+    ("name", True),
     ("name", 7),
     ("name", 1.5),
     ("name", "' OR 1=1 --"),
