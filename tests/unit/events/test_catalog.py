@@ -34,7 +34,9 @@ def test_more_keys_than_needed_are_fine() -> None:
 
 
 def test_the_document_lists_every_type_with_its_keys() -> None:
-    table = dict(re.findall(r"^\| `([a-z]+\.[a-z.]+)` \| [^|]+ \| ([^|]+) \|", DOCUMENT.read_text(), re.MULTILINE))
+    table = dict(
+        re.findall(r"^\| `([a-z]+\.[a-z.]+)` \| [^|]+ \| ([^|]+) \|", DOCUMENT.read_text(), re.MULTILINE)
+    )
     assert set(table) == set(catalog.KEYS)
     for event_type, cell in table.items():
         assert set(re.findall(r"`(\w+)`", cell)) == set(catalog.KEYS[event_type]), event_type

@@ -1,9 +1,12 @@
 """What the status calls wrong."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service_kit.events import status
 from service_kit.events.status import Limits, breaches
 
 CONSUMER: dict[str, Any] = {
@@ -74,3 +77,11 @@ def test_a_retry_under_way_is_no_breach() -> None:
 )
 def test_the_store_itself_is_watched(state: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert codes(state) == expected
+
+
+def test_the_document_explains_every_code_that_the_status_may_show() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
+    explained = set(re.findall(r"^\| `([a-z_]+)` \|", document, re.MULTILINE))
+    shown = set(re.findall(r'Breach\(\s*"(\w+)"', Path(status.__file__).read_text()))
+    assert len(shown) == 9
+    assert explained == shown | {"store_unreachable"}
