@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
+from tests.faults.harness.control import Controller
 from tests.faults.harness.fates import POINTS, fates_for
 from tests.faults.harness.processes import Crew
 
@@ -15,6 +16,7 @@ class Cast:
     """`parts`: how many processes of each kind there are to be."""
 
     crew: Crew
+    controller: Controller
     rng: random.Random
     intensity: float
     pause: float
@@ -25,17 +27,23 @@ class Cast:
     def tend(self) -> None:
         """Start whoever is missing."""
         for kind, wanted in self.parts.items():
-            alive = [role for role in self._roles.get(kind, []) if self.crew.running(role)]
+            alive = [role for role in self._roles.get(kind, []) if self._works(role)]
             while len(alive) < wanted:
                 alive.append(self._start(kind))
             self._roles[kind] = alive
+
+    def _works(self, role: str) -> bool:
+        """It runs and is not stalled: whoever is gets a substitute, and goes on beside it later."""
+        return self.crew.running(role) and not self.controller.stalled(role)
 
     def dismiss(self, *kinds: str) -> None:
         """Send SIGTERM to all of these kinds and replace them no more."""
         for kind in kinds:
             self.parts[kind] = 0
-            for role in self._roles.pop(kind, []):
-                self.crew.stop(role)
+            self._roles.pop(kind, None)
+            for role in self.crew.everybody():
+                if role.startswith(f"{kind}#"):
+                    self.crew.stop(role)
 
     def _start(self, kind: str) -> str:
         self._started += 1

@@ -62,24 +62,30 @@ STALLS = {
 }
 """Points where a process holds no lock: it may stall there until the story has come to a milestone."""
 
+RARE = frozenset(("truth.undo.before_commit", "truth.undo.committed", "settle.asked", "settle.done"))
 ACTS = ("cut connections", "fill the disk", "restart postgres")
+COMMANDS = frozenset(("dual-write", "copy", "verify", "cutover", "rollback", "finish"))
 
 
 def fates_for(kind: str, rng: random.Random, intensity: float) -> list[Fate]:
     """The fates of one process; `intensity` is the probability that there is one at all."""
     if kind not in POINTS or rng.random() >= intensity:
         return []
+    return [_fate(kind, rng) for _ in range(rng.choice((1, 1, 2)))]
+
+
+def _fate(kind: str, rng: random.Random) -> Fate:
     point = rng.choice(POINTS[kind])
-    visit = 1 if kind not in ("applier", "client", "reverse_applier", "chunk_worker") else rng.randint(1, 4)
+    visit = 1 if kind in COMMANDS or point in RARE else rng.randint(1, 5)
     what = rng.choices((KILL, HOLD, ACT, TERM), (60, 22, 13, 5))[0]
     if what == HOLD:
-        return [_hold(point, visit, rng)]
+        return _hold(point, visit, rng)
     if what == ACT:
-        return [Fate(point, ACT, visit, act=rng.choices(ACTS, (70, 25, 5))[0])]
-    return [Fate(point, what, visit)]
+        return Fate(point, ACT, visit, act=rng.choices(ACTS, (75, 23, 2))[0])
+    return Fate(point, what, visit)
 
 
 def _hold(point: str, visit: int, rng: random.Random) -> Fate:
     if point in STALLS and rng.random() < 0.7:
-        return Fate(point, HOLD, visit, seconds=10.0, until=rng.choice(STALLS[point]))
+        return Fate(point, HOLD, visit, seconds=15.0, until=rng.choice(STALLS[point]))
     return Fate(point, HOLD, visit, seconds=rng.uniform(0.02, 0.25))

@@ -1,6 +1,5 @@
 """What the processes of a run do: each job is the body of a command, a task or a service, called as they call it."""
 
-import importlib
 import json
 import os
 import random
@@ -21,6 +20,8 @@ from migration import plan as plans
 from migration.answer import Refused
 from migration.batch import Blocked
 from migration.catch_up import Reached
+from migration.cli import copy as copy_command
+from migration.cli import cutover, dual_write, finish, rollback, verify
 from migration.drain import drain
 from migration.follow_up import follow_all
 from migration.reverse import apply_reverse, waiting_entries
@@ -37,6 +38,10 @@ REFUSED, FAILED = 3, 4
 OUTAGES = (DBAPIError, sqlite3.OperationalError, Unavailable, Blocked, OSError)
 IDLE_SECONDS = 0.02
 
+COMMANDS = {
+    "dual-write": dual_write, "copy": copy_command, "verify": verify, "cutover": cutover, "rollback": rollback,
+    "finish": finish,
+}  # fmt: skip
 Job = Callable[..., object]
 JOBS: dict[str, Job] = {}
 
@@ -149,7 +154,7 @@ def reverse_applier(work: Work, seconds: float) -> None:
 @job
 def command(work: Work, name: str, options: list[str]) -> dict[str, Any]:
     """`flask migration NAME OPTIONS --json`; returns its answer."""
-    module = importlib.import_module(f"migration.cli.{name.replace('-', '_')}")
+    module = COMMANDS[name]
     outcome = CliRunner().invoke(module.command, [*options, "--json"])
     lines = outcome.stdout.strip().splitlines()
     if isinstance(outcome.exception, Stopped):

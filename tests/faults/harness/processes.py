@@ -17,13 +17,17 @@ from tests.faults.harness.control import Controller, Fate
 from tests.faults.harness.journal import Journal
 
 KILLED = -signal.SIGKILL
+PRELOADED = [
+    "tests.faults.run", "tests.faults.harness.jobs", "psycopg2.extras", "sqlalchemy.dialects.postgresql.psycopg2",
+    "celery.app.amqp", "celery.app.control", "celery.worker.state", "celery.events.state", "kombu.transport.redis",
+]  # fmt: skip
 
 
 def start_fork_server() -> None:
     """Once, before the first job. The variable makes service_kit.steps announce in every process forked from it."""
     os.environ[CONTROL_VARIABLE] = "/nonexistent"
     multiprocessing.set_start_method("forkserver", force=True)
-    multiprocessing.set_forkserver_preload(["tests.faults.harness.jobs"])
+    multiprocessing.set_forkserver_preload(PRELOADED)
     first = multiprocessing.Process(target=int)
     first.start()
     first.join()

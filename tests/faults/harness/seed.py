@@ -3,6 +3,7 @@
 import random
 import resource
 import shutil
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,15 @@ from tests.faults.harness import legacy
 from tests.faults.harness.cast import Cast
 from tests.faults.harness.compare import differences
 from tests.faults.harness.control import Controller, Tally
+from tests.faults.harness.corrupt import Corruptor
 from tests.faults.harness.journal import Journal, read
 from tests.faults.harness.judge import unexplained, writes_of
 from tests.faults.harness.processes import Crew
 from tests.faults.harness.servers import Databases, Servers
 from tests.faults.harness.story import Story, Stuck
+
+
+_SCRATCH = Path("/dev/shm")  # noqa: S108 (commits are flushed to disk; here that costs nothing)
 
 
 @dataclass
@@ -49,24 +54,28 @@ def run_seed(seed: int, servers: Servers, home: Path, keep: bool = False) -> Ver
     """Run one seed; its folder under `home` keeps the history and the file when a promise broke."""
     began = time.monotonic()
     rng = random.Random(seed)
-    folder = home / f"seed-{seed}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-", dir=_SCRATCH if _SCRATCH.is_dir() else None))
     file = folder / "users.db"
     legacy.make(file, rng)
     initial = legacy.rows_of_file(file)
     databases = servers.databases(f"s{seed}")
-    verdict = Verdict(seed, history=folder / "history.jsonl")
+    verdict = Verdict(seed)
     try:
         verdict.faults = _play(seed, rng, servers, databases, folder, verdict)
         verdict.faults += _judge(verdict, file, databases, initial)
     finally:
         servers.drop(databases)
+        if verdict.faults or keep:
+            verdict.history = _moved(folder, home / f"seed-{seed}") / "history.jsonl"
+        shutil.rmtree(folder, ignore_errors=True)
     verdict.seconds = time.monotonic() - began
-    if not verdict.faults and not keep:
-        shutil.rmtree(folder)
-        verdict.history = None
     return verdict
+
+
+def _moved(folder: Path, kept: Path) -> Path:
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(folder, kept, ignore=lambda _, names: [name for name in names if name == "control"])
+    return kept
 
 
 def _play(
@@ -77,14 +86,15 @@ def _play(
     controller = Controller(folder, journal)
     controller.acts = _acts(servers, databases)
     crew = Crew(folder, controller, journal, servers.environment(databases, file, cutover_budget_ms=2000, migration_lease_seconds=1))
-    intensity = rng.choice((0.0, 0.3, 0.6, 0.9))
+    intensity = rng.choice((0.3, 0.6, 0.9, 1.0))
     parts = {
         "monolith_writer": rng.choice((1, 1, 2)), "client": rng.choice((1, 2)), "applier": rng.choice((0, 1, 2)),
         "reverse_applier": rng.choice((0, 1, 2)), "sweeper": 1,
         "chunk_worker": rng.choice((1, 2, 3)),
     }  # fmt: skip
-    cast = Cast(crew, rng, intensity, rng.choice((0.005, 0.02)), parts)
-    story = Story(seed, file, crew, cast, controller, journal, rng, intensity)
+    cast = Cast(crew, controller, rng, intensity, rng.choice((0.02, 0.05)), parts)
+    corruptor = Corruptor(file, databases, journal, rng)
+    story = Story(seed, file, crew, cast, controller, journal, rng, intensity, corruptor)
     faults = []
     try:
         story.tell()
@@ -97,6 +107,9 @@ def _play(
         controller.close()
         journal.close()
     verdict.tally = controller.tally
+    verdict.found, verdict.healed = corruptor.found, corruptor.healed
+    verdict.planted = corruptor.found + corruptor.healed + len(corruptor.missed)
+    faults += corruptor.missed
     verdict.ending = story.phase()
     return faults
 

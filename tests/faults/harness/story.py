@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.faults.harness.cast import WRITERS, Cast
 from tests.faults.harness.control import Controller, Fate
+from tests.faults.harness.corrupt import Corruptor
 from tests.faults.harness.fates import fates_for
 from tests.faults.harness.journal import Journal
 from tests.faults.harness.legacy import state_of_file
@@ -35,6 +36,7 @@ class Story:
     journal: Journal
     rng: random.Random
     intensity: float
+    corruptor: Corruptor
     milestones: set[str] = field(default_factory=set)
 
     def phase(self) -> str:
@@ -82,7 +84,14 @@ class Story:
         self.let_pass(self.rng.uniform(0, 0.1))
         self.command("copy", lambda: self.phase() in ("copied", "verified"))
         self.milestone("copied")
+        self._corrupt()
         self.command("verify", lambda: self.phase() == "verified", "--repair")
+        self.corruptor.account()
+
+    def _corrupt(self) -> None:
+        """In some seeds rows of PostgreSQL are damaged before verify, which then must find each of them."""
+        if self.rng.random() < 0.4:
+            self.corruptor.plant(self.rng.randint(1, 4))
 
     def cutover(self) -> None:
         """Until PostgreSQL is the truth; a verification that became void meanwhile is made again."""
