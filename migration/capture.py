@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass
 
 from migration.answer import ERROR, Issue, Refused, refused
+from migration.file_lock import write_lock
 from migration.file_schema import TABLE, read_schema, text
 from migration.triggers import CAPTURE_PREFIX, FENCE_PREFIX, capture_triggers, fence_triggers
 from service_kit.steps import step
@@ -19,7 +20,6 @@ from service_kit.truth.legacy_file import (
     FileState,
     LegacyFile,
     read_state,
-    transaction,
 )
 
 _TABLES = (
@@ -96,7 +96,7 @@ def install(file: LegacyFile) -> Installed:
     connection = file.open()
     try:
         commit_durably(connection)
-        with transaction(connection, "BEGIN IMMEDIATE"):
+        with write_lock(connection):
             return _install(connection)
     finally:
         connection.close()

@@ -16,16 +16,16 @@ from migration.batch import Batch, Blocked, read_batch
 from migration.budget import Budget, OverBudget
 from migration.capture import commit_durably, highest_id, look, raise_fence
 from migration.catch_up import Reached, catch_up, read_cursors
+from migration.file_lock import write_lock
 from migration.follow_up import follow_one, phase_rows
 from migration.rejects_open import open_rejects
 from migration.sequences import raise_sequence
 from migration.session import Session, impatient, warm_up
 from migration.sides import AUTH, USER, Side
 from service_kit.steps import step
-from service_kit.truth.legacy_file import CUTOVER, VERIFIED, FileState, transaction
+from service_kit.truth.legacy_file import CUTOVER, VERIFIED, FileState
 
 _PREPARE_SECONDS = 15.0
-_LOCK_WAIT_SECONDS = 5.0  # for the file's write lock; until it is granted nobody waits for us
 _ROUNDS_UNDER_LOCK = 3.0  # of a measured round: the last drain itself, the fence, and the commit on disk
 
 
@@ -91,7 +91,6 @@ def switch(session: Session, prepared: Prepared, budget_ms: int) -> Switched:
     connection = session.file.open()
     try:
         commit_durably(connection)
-        connection.execute(f"PRAGMA busy_timeout = {int(_LOCK_WAIT_SECONDS * 1000)}")
         with impatient(session, budget_ms / 1000) as quick:
             warm_up(quick)
             switched = _switch(quick, connection, budget_ms)
@@ -137,7 +136,7 @@ def refuse_open_rejects(session: Session) -> None:
 
 def _switch(session: Session, connection: sqlite3.Connection, budget_ms: int) -> Switched:
     cursors = read_cursors(session.targets)
-    with transaction(connection, "BEGIN IMMEDIATE"):
+    with write_lock(connection):
         budget = Budget(budget_ms)
         state = _check(connection)
         step("cutover.locked")

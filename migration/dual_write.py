@@ -13,10 +13,11 @@ from sqlalchemy import Connection
 from migration.answer import ERROR, Issue, Refused, refused
 from migration.capture import Installed, commit_durably, install, last_seq, look
 from migration.catch_up import read_cursors
+from migration.file_lock import write_lock
 from migration.session import Session
 from migration.sides import Side
 from service_kit.steps import step
-from service_kit.truth.legacy_file import DUAL_WRITE, LEGACY, FileState, transaction
+from service_kit.truth.legacy_file import DUAL_WRITE, LEGACY, FileState
 from service_kit.truth.phase import follow
 
 
@@ -60,7 +61,7 @@ def resync(session: Session) -> Started:
     connection = session.file.open()
     try:
         commit_durably(connection)
-        with transaction(connection, "BEGIN IMMEDIATE"):
+        with write_lock(connection):
             state = look(connection).state
             if not state.file_is_truth or state.phase == LEGACY:
                 raise refused("not_its_turn", f"The phase is {state.phase}.", "", "flask migration status")

@@ -13,13 +13,14 @@ from sqlalchemy import Engine
 
 from migration.answer import Issue, refused
 from migration.capture import commit_durably, drop_capture, raise_fence
+from migration.file_lock import write_lock
 from migration.file_rows import displaced
 from migration.follow_up import follow_all
 from migration.history import read_history
 from migration.reverse import apply_reverse
 from migration.session import Session
 from service_kit.steps import step
-from service_kit.truth.legacy_file import CUTOVER, FINISHED, read_state, transaction
+from service_kit.truth.legacy_file import CUTOVER, FINISHED, read_state
 
 
 @dataclass
@@ -52,7 +53,7 @@ def _commit(session: Session) -> int:
     connection = session.file.open()
     try:
         commit_durably(connection)
-        with transaction(connection, "BEGIN IMMEDIATE"):
+        with write_lock(connection):
             state = read_state(connection)
             if state.phase == FINISHED:
                 return state.epoch

@@ -14,6 +14,7 @@ from migration.answer import Issue, Refused, refused
 from migration.budget import Budget, OverBudget
 from migration.capture import commit_durably, lower_fence, renew_capture
 from migration.cutover import over_budget
+from migration.file_lock import write_lock
 from migration.file_rows import write_accounts
 from migration.follow_up import follow_all, follow_one, phase_rows
 from migration.reverse import apply_reverse, forget
@@ -24,7 +25,7 @@ from migration.settle import NotFenced, pending, settle_pending
 from migration.sides import USER
 from migration.undo import abandon_rollback
 from service_kit.steps import step
-from service_kit.truth.legacy_file import CUTOVER, DUAL_WRITE, read_state, transaction
+from service_kit.truth.legacy_file import CUTOVER, DUAL_WRITE, read_state
 from service_kit.truth.phase import fence, lock_phase
 
 _PREPARE_SECONDS = 15.0
@@ -97,8 +98,7 @@ def _roll_back(session: Session, epoch: int, budget: Budget) -> tuple[RolledBack
     connection = session.file.open()
     try:
         commit_durably(connection)
-        connection.execute(f"PRAGMA busy_timeout = {budget.remaining_ms()}")
-        with transaction(connection, "BEGIN IMMEDIATE"):
+        with write_lock(connection, budget.remaining_ms() / 1000):
             state = read_state(connection)
             if state.epoch != epoch or state.phase != CUTOVER:
                 raise refused("moved_on", f"The file is at epoch {state.epoch} ({state.phase}) now.")

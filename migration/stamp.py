@@ -1,8 +1,8 @@
 """Moving the phase within an epoch: `dual_write` to `copied`, `copied` to `verified` and back."""
 
 from migration.capture import commit_durably, look
+from migration.file_lock import write_lock
 from migration.raw_file import RawFile
-from service_kit.truth.legacy_file import transaction
 
 
 def move_phase(file: RawFile, epoch: int, allowed: tuple[str, ...], phase: str) -> str | None:
@@ -13,7 +13,7 @@ def move_phase(file: RawFile, epoch: int, allowed: tuple[str, ...], phase: str) 
     connection = file.open()
     try:
         commit_durably(connection)
-        with transaction(connection, "BEGIN IMMEDIATE"):
+        with write_lock(connection):
             seen = look(connection)
             if seen.state.epoch != epoch:
                 return f"the file moved from epoch {epoch} to {seen.state.epoch}"
