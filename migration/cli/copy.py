@@ -10,6 +10,7 @@ from migration.follow_pass import follow
 from migration.plan import COPY, Plan
 from migration.progress import display
 from migration.session import Session
+from migration.stamp import move_phase
 from service_kit.truth.legacy_file import COPIED, DUAL_WRITE, LEGACY, VERIFIED
 
 
@@ -25,7 +26,10 @@ def _copy(session: Session, again: bool, as_json: bool) -> Answer:
     phase = session.file.state().phase
     unfinished = plans.running(session.migration)
     if phase in (COPIED, VERIFIED):
-        return _already(session, unfinished)
+        if not again:
+            return _already(session, unfinished)
+        move_phase(session.file, session.file.state().epoch, (COPIED, VERIFIED), DUAL_WRITE)
+        phase = session.file.state().phase
     if phase != DUAL_WRITE:
         step = "flask migration dual-write" if phase == LEGACY else "flask migration status"
         raise refused("not_its_turn", f"The phase is {phase}: there is nothing to copy now.", "", step)

@@ -71,6 +71,8 @@ def _judge(answer: Answer, verdict: verify.Verdict, repaired: int, repair: bool)
         return
     message = f"{verdict.keys} rows differ, in {verdict.differences} places."
     remedy = "Somebody keeps changing the databases behind the appliers." if repair else "Repair them."
+    if verdict.keys >= verify.MOST_DIFFERENCES:
+        remedy = "So many that the pass stopped looking: flask migration copy --again first."
     answer.issues.append(Issue("differences", ERROR, message, remedy))
     answer.next_steps = ["flask migration verify --repair"]
 
