@@ -43,6 +43,7 @@ def engine_for(
         pool_timeout=2,
         pool_pre_ping=True,
         pool_recycle=1800,
+        hide_parameters=True,  # they hold password hashes, and errors end up in logs
         connect_args={
             "connect_timeout": 2,
             "application_name": name,

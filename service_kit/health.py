@@ -42,7 +42,7 @@ def _ask(name: str, check: Check) -> tuple[bool, dict[str, Any]]:
     try:
         state = {"status": "ok", **(check() or {})}
         usable = True
-    except Exception:
-        log.warning("dependency %s is not ready", name, exc_info=True)
+    except Exception as error:  # noqa: BLE001, whatever it is, the dependency cannot be used
+        log.warning("dependency %s is not ready: %r; cause: %r", name, error, error.__cause__)
         state, usable = {"status": "unavailable"}, False
     return usable, {**state, "latency_ms": round((time.perf_counter() - started) * 1000, 2)}

@@ -57,6 +57,7 @@ def init_app(
     registry = CollectorRegistry()
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # a path with two slashes is an unknown one, not a redirect
     app.json.sort_keys = False  # type: ignore[attr-defined]
     access_log.init_app(app, registry)
     api_keys.init_app(app, keys_by_prefix)
@@ -92,7 +93,7 @@ def _app_error(error: AppError) -> tuple[Response, int]:
     if isinstance(error, TooManyRequests | Unavailable):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unavailable):
-        log.warning("answered unavailable: %s", error.message, exc_info=error)
+        log.warning("answered unavailable: %s; cause: %r", error.message, error.__cause__)
     return response, status
 
 

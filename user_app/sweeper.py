@@ -3,11 +3,14 @@
 import logging
 import threading
 
-from user_app.use_cases.settling import Settling, try_sweep
+from service_kit.errors import Unavailable
+from user_app.use_cases.settling import Settling
 
 log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 1.0
+_OUTAGE_FACTOR = 5
+"""While a dependency is away, a sweep comes so many times less often."""
 
 
 class Sweeper:
@@ -29,8 +32,13 @@ class Sweeper:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._period):
+        pause = self._period
+        while not self._stop.wait(pause):
+            pause = self._period
             try:
-                try_sweep(self.settling)
+                self.settling.sweep()
+            except Unavailable as error:
+                pause *= _OUTAGE_FACTOR
+                log.warning("pending registrations have to wait: %s", error.message)
             except Exception:
                 log.exception("a sweep failed; the next one tries again")

@@ -9,7 +9,6 @@ import logging
 from sqlalchemy import Connection, Engine
 
 from service_kit.db import transaction
-from service_kit.errors import Unavailable
 from service_kit.events import catalog
 from service_kit.events.store import append
 from service_kit.steps import step
@@ -59,14 +58,6 @@ def activate(connection: Connection, user_id: int) -> User | None:
         data = {"user_id": user.id, "email": user.email, "name": user.name}
         append(connection, catalog.USER_REGISTERED, user.id, data)
     return user
-
-
-def try_sweep(settling: Settling) -> None:
-    """One sweep; a dependency that is away is for the next one."""
-    try:
-        settling.sweep()
-    except Unavailable as error:
-        log.warning("pending registrations have to wait: %s", error.message)
 
 
 def _end(connection: Connection, user_id: int, whole: bool) -> bool:

@@ -116,8 +116,9 @@ def test_what_flask_refuses_comes_in_the_envelope_too() -> None:
     assert (large.status_code, large.get_json()["success"]) == (413, False)
 
 
-def test_a_slash_at_the_end_leads_to_the_same_route() -> None:
+def test_a_slash_at_the_end_leads_to_the_same_route_and_two_within_to_none() -> None:
     assert get("/api/bare/").status_code == 400
+    assert (get("/api//bare").status_code, get("/api//bare").get_json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("given", ["id-of-this-test", "0198c6a5-1111-7222-8333-444455556666"])
