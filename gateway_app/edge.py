@@ -17,6 +17,7 @@ from gateway_app.exchange import Exchange
 from gateway_app.http1.framing import Refused, Request
 from gateway_app.http1.response import Reply
 from gateway_app.journal import Journal, Note
+from gateway_app.limiter_storage import COUNTS
 from gateway_app.limits import Policy, client_key, user_key
 from gateway_app.own_routes import OwnRoutes
 from gateway_app.proxy import Proxy
@@ -91,7 +92,8 @@ class Edge:
             destination = find(request.method, request.target)
         except NoRoute as error:
             exchange.route = error.route
-            await self._admit(exchange, "default", None)
+            await self._count(exchange, "default", None)
+            _stop_if_breached(exchange)
             allow = error.route.allow if error.route else ", ".join(METHODS)
             extra = [("Allow", allow)] if error.status == 405 else []
             raise Problem(error.status, error.code, error.message, extra) from error
@@ -101,11 +103,10 @@ class Edge:
         if request.method == "OPTIONS":
             return self._preflight(exchange, request, route)
         if not route.service:
-            return await self._own_routes.answer(
-                request, route.path, exchange.client, exchange.correlation_id
-            )
+            return await self._own(exchange, request, route)
         identity, refusal = (None, None) if route.public else self._identify(exchange, request)
-        revoked = await self._admit(exchange, route.policy, identity)
+        revoked = (await self._count(exchange, route.policy, identity))[1]
+        _stop_if_breached(exchange)
         if refusal is not None:
             return refusal
         if identity is not None and revoked is not False:
@@ -135,19 +136,28 @@ class Edge:
         exchange.user_id = identity.user_id
         return identity, None
 
-    async def _admit(self, exchange: Exchange, policy: str, identity: Identity | None) -> bool | None:
-        """Moves the client's and the user's counters; whether the token is revoked, None when nobody can tell.
+    async def _own(self, exchange: Exchange, request: Request, route: Route) -> Answer:
+        """One of the gateway's own routes; Flask-Limiter decides there, over the counters moved here."""
+        keys = (await self._count(exchange, route.policy, None))[0] if route.policy else []
+        moved = exchange.moved
+        known = {
+            "gateway.client": exchange.client,
+            "gateway.correlation_id": exchange.correlation_id,
+            COUNTS: dict(zip(keys, zip(moved[::2], moved[1::2], strict=True), strict=True)),
+        }
+        return await self._own_routes.answer(request, route.path, known)
 
-        Raises:
-            Problem: a limit is exceeded.
+    async def _count(
+        self, exchange: Exchange, policy: str, identity: Identity | None
+    ) -> tuple[list[str], bool | None]:
+        """Moves the client's and the user's counters: their keys; and whether the token is revoked, None when nobody
+        can tell.
         """
         user = user_key(identity.user_id) if identity is not None else None
         exchange.quota, keys = self._policies[policy].quota(client_key(exchange.client), user)
         admission = await self._gatekeeper.admit(keys, exchange.quota.seconds, identity)
         exchange.moved = admission.moved
-        if exchange.quota.breached(exchange.moved):
-            raise Problem(429, "rate_limited", "Too many requests, please try again later")
-        return admission.revoked
+        return keys, admission.revoked
 
     def _preflight(self, exchange: Exchange, request: Request, route: Route) -> Answer:
         get = request.fields.get
@@ -162,6 +172,8 @@ class Edge:
         headers.append(("X-Correlation-ID", exchange.correlation_id))
         if not answer.has_cors:
             headers += self._cors.fields(exchange.origin)
+        elif not any(name == "Vary" for name, _ in headers):
+            headers += self._cors.fields(None)
         if self._show_limits and exchange.quota is not None:
             headers += exchange.quota.headers(exchange.moved)
         self._journal.add(
@@ -178,6 +190,11 @@ class Edge:
             )
         )
         return answer.status_line, headers, answer.body
+
+
+def _stop_if_breached(exchange: Exchange) -> None:
+    if exchange.quota is not None and exchange.quota.breached(exchange.moved):
+        raise Problem(429, "rate_limited", "Too many requests, please try again later")
 
 
 def _correlation_id(given: str | None) -> str:

@@ -1,6 +1,5 @@
 """Puts the gateway together."""
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -32,7 +31,6 @@ class Gateway:
     """All parts of a gateway. Made, started and drained in a running event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        self._loop = asyncio.get_running_loop()
         self.metrics = Metrics()
         self._journal = Journal(sys.stderr, self.metrics)
         self._redis = RedisLink(settings.redis_url, settings.redis_timeout_ms)
@@ -94,13 +92,7 @@ class Gateway:
             redis_away=lambda: self._redis.away,
             draining=lambda: self.server.draining,
         )
-        return create_flask_app(settings, policy, self._move, state)
-
-    def _move(self, key: str, seconds: int) -> tuple[int, int]:
-        """Moves one counter, for a thread of the own routes."""
-        moving = asyncio.run_coroutine_threadsafe(self._gatekeeper.admit((key,), (seconds,)), self._loop)
-        count, left_ms = moving.result().moved
-        return count, left_ms
+        return create_flask_app(settings, policy, state)
 
     def _add_gauges(self) -> None:
         gauge = self.metrics.gauge

@@ -1,52 +1,40 @@
-"""Lets Flask-Limiter count where the gatekeeper counts: same Redis, same keys, same fallback."""
+"""Lets Flask-Limiter decide over counters that the gatekeeper has already moved: same Redis, same keys, one trip."""
 
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 
+from flask import request
 from limits.storage import Storage
 
-KEPT_COUNTS = 16
-
-Move = Callable[[str, int], tuple[int, int]]
-"""Moves the counter of a key with a window of so many seconds: (its value, milliseconds left)."""
+COUNTS = "gateway.counts"
+"""Where a request's environ has its counters: key -> (value after this request, milliseconds left)."""
 
 
 class GatekeeperStorage(Storage):
     """A storage of the `limits` library for the fixed window, `gatekeeper://` to Flask-Limiter.
 
-    Flask-Limiter moves a counter and then asks for its value and its end: the two questions are answered from what
-    the move in the same thread told, so that a request costs one round trip.
+    The edge moves a request's counters before it asks Flask, with all else that it asks Redis. To move a counter
+    here means to read how far that has got.
     """
 
     STORAGE_SCHEME = ["gatekeeper"]  # noqa: RUF012 (the library's own declaration)
 
-    def __init__(self, uri: str | None = None, *, move: Move, wrap_exceptions: bool = False) -> None:
-        super().__init__(uri, wrap_exceptions)
-        self._move = move
-        self._thread = threading.local()
-
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What the library may wrap; the gatekeeper raises nothing."""
-        return OSError
+        """What the library may wrap: a limit that the edge knows nothing of is a mistake of ours."""
+        return KeyError
 
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:  # noqa: ARG002 (always 1 here)
-        """Moves a counter by one."""
-        count, left_ms = self._move(key, expiry)
-        counts = self._counts()
-        while len(counts) >= KEPT_COUNTS:
-            counts.pop(next(iter(counts)))
-        counts[key] = (count, time.time() + left_ms / 1000)
-        return count
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:  # noqa: ARG002 (the edge knows both)
+        """The counter, which this request has moved already."""
+        return self.get(key)
 
     def get(self, key: str) -> int:
-        """The counter's value after this thread's last move."""
-        return self._counts().get(key, (0, 0.0))[0]
+        """The counter."""
+        return _counts()[key][0]
 
     def get_expiry(self, key: str) -> float:
         """When its window ends, in epoch seconds."""
-        return self._counts().get(key, (0, time.time()))[1]
+        return time.time() + _counts()[key][1] / 1000
 
     def check(self) -> bool:
         """There is always somewhere to count."""
@@ -60,8 +48,7 @@ class GatekeeperStorage(Storage):
         """Not offered: the counters are shared."""
         raise NotImplementedError
 
-    def _counts(self) -> dict[str, tuple[int, float]]:
-        counts: dict[str, tuple[int, float]] | None = getattr(self._thread, "counts", None)
-        if counts is None:
-            counts = self._thread.counts = {}
-        return counts
+
+def _counts() -> Mapping[str, tuple[int, int]]:
+    counts: Mapping[str, tuple[int, int]] = request.environ[COUNTS]
+    return counts

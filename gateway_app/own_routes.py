@@ -3,7 +3,7 @@
 import asyncio
 import io
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,10 +23,9 @@ class OwnRoutes:
         self._application = application
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="own-routes")
 
-    async def answer(self, request: Request, path: str, client: str, correlation_id: str) -> Answer:
-        """The application's answer; it finds the last two as `gateway.client` and `gateway.correlation_id`."""
-        environ = _environ(request, path)
-        environ |= {"gateway.client": client, "gateway.correlation_id": correlation_id}
+    async def answer(self, request: Request, path: str, known: Mapping[str, Any]) -> Answer:
+        """The application's answer to a request of `path`; it finds what is `known` in its environ."""
+        environ = {**_environ(request, path), **known}
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, environ)
 
     def stop(self) -> None:

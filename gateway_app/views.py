@@ -1,6 +1,5 @@
 """The gateway's own routes: health, the API's description, and the page that shows it."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,13 +13,11 @@ from werkzeug.exceptions import HTTPException
 from gateway_app.answers import envelope
 from gateway_app.cors import cors_options
 from gateway_app.docs_page import render
-from gateway_app.limiter_storage import GatekeeperStorage, Move
+from gateway_app.limiter_storage import GatekeeperStorage
 from gateway_app.limits import Policy, client_key
 from gateway_app.openapi import document
 from gateway_app.upstream.health import OK, UNAVAILABLE
 from service_kit.settings import Settings
-
-__all__ = ["GatekeeperStorage", "create_flask_app"]
 
 
 @dataclass(frozen=True)
@@ -32,18 +29,15 @@ class State:
     draining: Callable[[], bool]
 
 
-def create_flask_app(settings: Settings, policy: Policy, move: Move, state: State) -> Flask:
-    """The Flask application behind the edge: it sees the gateway's own routes only. Flask-Limiter counts with
-    `move`.
-    """
+def create_flask_app(settings: Settings, policy: Policy, state: State) -> Flask:
+    """The Flask application behind the edge: it sees the gateway's own routes only."""
     app = Flask("gateway_app", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     CORS(app, **cors_options(settings.frontend_url))
     limiter = Limiter(
         lambda: client_key(request.environ["gateway.client"]),
         app=app,
-        storage_uri="gatekeeper://",
-        storage_options={"move": move},  # type: ignore[dict-item]
+        storage_uri=f"{GatekeeperStorage.STORAGE_SCHEME[0]}://",
         strategy="fixed-window",
         headers_enabled=False,  # the edge's own fields, for both kinds of routes
     )
@@ -51,8 +45,6 @@ def create_flask_app(settings: Settings, policy: Policy, move: Move, state: Stat
     app.register_blueprint(_api(limited, state))
     app.register_blueprint(_probes(state))
     app.register_error_handler(HTTPException, _http_error)
-    if settings.rate_limit_headers:
-        app.after_request(lambda response: _show_limits(limiter, policy, response))
     return app
 
 
@@ -117,13 +109,3 @@ def _http_error(error: HTTPException) -> tuple[bytes, int, dict[str, str]]:
     message = "Too many requests, please try again later" if limited else error.name
     answer = envelope(error.code or 500, code, message, request.environ["gateway.correlation_id"])
     return answer.body, answer.status, dict(answer.headers)
-
-
-def _show_limits(limiter: Limiter, policy: Policy, response: Response) -> Response:
-    moved, now = [], time.time()
-    for limit in limiter.current_limits:
-        ends_at = limiter.storage.get_expiry(limit.key)
-        moved += [limiter.storage.get(limit.key), max(0, int((ends_at - now) * 1000))]
-    for name, value in policy.of_client.headers(moved):
-        response.headers[name] = value
-    return response
