@@ -68,11 +68,14 @@ class Place:
             return self.home / "data"
         return self._make_private() / "data"
 
-    def programs(self, installed: Path, program: str) -> Path:
-        """The folder `installed`, or a copy of it when the account cannot run `program` in there."""
-        if self.account is None or self.account.can_run(installed / program):
-            return installed
-        return _copy(installed, self._make_private() / "programs", program)
+    def programs(self, root: Path, parts: tuple[str, ...], program: str) -> Path:
+        """The folder `root`, or a copy of its `parts` when the account cannot run `program` (below it) there."""
+        if self.account is None or self.account.can_run(root / program):
+            return root
+        copy = _copy(root, parts, self._make_private() / "programs", program)
+        if not self.account.can_run(copy / program):
+            raise StackError(f"{copy / program} cannot be run (is {PRIVATE_ROOT} mounted with noexec?)")
+        return copy
 
     def give(self, path: Path) -> None:
         """Makes `path` the account's."""
@@ -108,14 +111,16 @@ def server_account() -> Account | None:
     return Account(entry.pw_uid, entry.pw_gid)
 
 
-def _copy(source: Path, target: Path, program: str) -> Path:
+def _copy(root: Path, parts: tuple[str, ...], target: Path, program: str) -> Path:
     """A copy that everybody can read, kept once it is complete."""
     marker = target / "copied-from"
-    wanted = f"{source}\n{(source / program).stat().st_mtime_ns}\n"
+    wanted = f"{root}\n{(root / program).stat().st_mtime_ns}\n"
     if marker.is_file() and marker.read_text() == wanted:
         return target
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
+    for part in filter(lambda part: (root / part).is_dir(), parts):
+        ignored = shutil.ignore_patterns("include", "*.a")
+        shutil.copytree(root / part, target / part, symlinks=True, ignore=ignored)
     for path in (target, *target.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)

