@@ -72,12 +72,6 @@ def belongs(connection: Connection, user_id: int, session_id: str) -> bool:
     return connection.exec_driver_sql(statement, (session_id, user_id)).one_or_none() is not None
 
 
-def is_revoked(connection: Connection, session_id: str) -> bool:
-    """Whether the session was ended."""
-    statement = "SELECT revoked_at IS NOT NULL FROM sessions WHERE id = %s"
-    return bool(connection.exec_driver_sql(statement, (session_id,)).scalar_one())
-
-
 def revoke(connection: Connection, session_ids: Iterable[str], reason: str) -> None:
     """Mark sessions as ended."""
     connection.exec_driver_sql(

@@ -78,10 +78,7 @@ def end_others(connection: Connection, token: PresentedToken, at_ms: int) -> lis
 
 
 def end_others_later(connection: Connection, user_id: int, kept_token: str | None, at_ms: int) -> list[Row]:
-    """What `end_others` does, for a change of a while ago: nothing where a later cut-off has done it already."""
-    present = revocations.cutoff_of(connection, user_id)
-    if present is not None and present.cutoff_ms >= at_ms:
-        return []
+    """What `end_others` does, for a change of a while ago: a cut-off of since then stays as it is."""
     kept = kept_with(connection, user_id, kept_token) if kept_token else ()
     return _cut_off(connection, user_id, Cutoff(at_ms, kept), PASSWORD_CHANGED, exact=True)
 

@@ -152,7 +152,6 @@ class Sessions:
             until = since // 1000 + MAX_LIFETIME_SECONDS
             sessions.add_token(connection, session_id, after.token_id, since, until)
         else:
-            dead = dead or sessions.is_revoked(connection, session_id)
             sessions.add_token(connection, session_id, claims.token_id, claims.issued_ms, claims.expires_at)
             sessions.extend(connection, session_id, claims.expires_at)
         return revocation.end_session(connection, user_id, session_id, revocation.LOGOUT) if dead else []
