@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.table:
         print(report.table(report.kept(options.table)))
         return 0
-    seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
+    seeds = (
+        [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
+    )
     start_fork_server()
     verdicts = []
     with Servers() as servers:
@@ -39,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.run", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults.run", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--seeds", type=int, default=20, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--seed", type=int, help="this one only")

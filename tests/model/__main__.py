@@ -28,7 +28,10 @@ def _show(run: Run, trace: bool) -> bool:
     outcome = run.explore()
     right = run.as_expected(outcome)
     found = outcome.violation or ("no violation" if outcome.complete else "NOT the whole space")
-    print(f"{'ok  ' if right else 'FAIL'} {outcome.states:9,} states {outcome.seconds:6.1f} s  {run.name}: {found}", flush=True)
+    print(
+        f"{'ok  ' if right else 'FAIL'} {outcome.states:9,} states {outcome.seconds:6.1f} s  {run.name}: {found}",
+        flush=True,
+    )
     if trace or not right:
         for n, line in enumerate(outcome.schedule, 1):
             print(f"       {n:2} {line}")

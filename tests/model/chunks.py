@@ -2,8 +2,8 @@
 
 One key. A chunk reads from a copy of the table that was not taken in one moment: its rows may be younger than its
 sequence, never older. It writes no version row; it leaves a done mark, and it holds its range's advisory lock shared
-while an applier holds it exclusively. The core model takes each transaction as one step; here the moments between its first
-statement and its commit are visible, because there the locks do their work.
+while an applier holds it exclusively. The core model takes each transaction as one step; here the moments between its
+first statement and its commit are visible, because there the locks do their work.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,12 @@ class Rules:
     range_lock: bool = True  # a chunk and an applier of its keys exclude each other
     apply_lock: bool = True  # one applier at a time in a database
     compares: bool = True  # a chunk leaves keys alone whose version is above its own sequence
-    counts_mark: Literal["always", "versionless", "never"] = "always"  # a batch older than the youngest chunk is stale
-    mark: Literal["end", "begin"] = "end"  # of the copy's reading: the log's end after its last row | before its first
+    counts_mark: Literal["always", "versionless", "never"] = (
+        "always"  # a batch older than the youngest chunk is stale
+    )
+    mark: Literal["end", "begin"] = (
+        "end"  # of the copy's reading: the log's end after its last row | before its first
+    )
     checks_done: bool = True  # a chunk that is done is dropped
     clears_versions: bool = False  # tombstones go while chunks may still be in flight
 
@@ -44,7 +48,9 @@ class World(NamedTuple):
     back: bool
 
 
-def model(rules: Rules = Rules(), writes: int = 3, crashes: int = 0, appliers: int = 2, chunks: int = 2) -> Model:  # noqa: B008
+def model(
+    rules: Rules = Rules(), writes: int = 3, crashes: int = 0, appliers: int = 2, chunks: int = 2
+) -> Model:
     """Two deliveries of one chunk, appliers with snapshots of any age, a client that writes and deletes."""
 
     def steps(world: World) -> Iterator[Step]:
@@ -70,7 +76,9 @@ def _inside(slots: tuple) -> bool:
 
 
 def _applier(world: World, k: int, applier: tuple, rules: Rules) -> Iterator[Step]:
-    def to(text: str, rest: tuple, after: World = world, action: str = "apply.database", kind: int = PLAIN) -> Step:
+    def to(
+        text: str, rest: tuple, after: World = world, action: str = "apply.database", kind: int = PLAIN
+    ) -> Step:
         return kind, action, f"applier: {text}", after._replace(appliers=slot(world.appliers, k, rest))
 
     if not applier:
@@ -99,7 +107,9 @@ def _applier(world: World, k: int, applier: tuple, rules: Rules) -> Iterator[Ste
 
 
 def _chunk(world: World, k: int, chunk: tuple, rules: Rules) -> Iterator[Step]:
-    def to(text: str, rest: tuple, after: World = world, action: str = "chunk.database", kind: int = PLAIN) -> Step:
+    def to(
+        text: str, rest: tuple, after: World = world, action: str = "chunk.database", kind: int = PLAIN
+    ) -> Step:
         return kind, action, f"chunk: {text}", after._replace(chunks=slot(world.chunks, k, rest))
 
     if not chunk:
@@ -108,7 +118,9 @@ def _chunk(world: World, k: int, chunk: tuple, rules: Rules) -> Iterator[Step]:
         return
     upto = chunk[1]
     if chunk[0] == "reading":
-        yield to(f"reads {world.value} at {world.log}", ("read", upto, world.value, world.log), action="chunk.read")
+        yield to(
+            f"reads {world.value} at {world.log}", ("read", upto, world.value, world.log), action="chunk.read"
+        )
     elif chunk[0] == "read":
         if rules.range_lock and _inside(world.appliers):
             return

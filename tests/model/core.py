@@ -7,13 +7,35 @@ from tests.model.core_forward import OLD_PLAN, appliers, chunks
 from tests.model.core_reverse import reverse_applier
 from tests.model.core_services import database_writes, file_writes, reads, stalled_requests
 from tests.model.core_state import (
-    DATABASES, DUAL_WRITE, FENCED, FINISHED, HALVES, IDLE, LEGACY, READY, Database, File, Left, World, file_fenced,
-    is_open, same,
+    DATABASES,
+    DUAL_WRITE,
+    FENCED,
+    FINISHED,
+    HALVES,
+    IDLE,
+    LEGACY,
+    READY,
+    Database,
+    File,
+    Left,
+    World,
+    file_fenced,
+    is_open,
+    same,
 )  # fmt: skip
 from tests.model.rules import Bounds, Rules
 from tests.model.search import Model, Step
 
-PROCESSES = (file_writes, database_writes, stalled_requests, reads, appliers, chunks, reverse_applier, coordinators)
+PROCESSES = (
+    file_writes,
+    database_writes,
+    stalled_requests,
+    reads,
+    appliers,
+    chunks,
+    reverse_applier,
+    coordinators,
+)
 
 
 def model(rules: Rules = Rules(), bounds: Bounds = Bounds()) -> Model:  # noqa: B008 (both are frozen)
@@ -69,9 +91,10 @@ def _broken(world: World, rules: Rules) -> str | None:
         drained = tuple(db.reverse for db in world.dbs) == file.taken
         if drained and not all(map(same, file.rows, world.truth)):
             return "lost write: drained, but the file differs from PostgreSQL"
-    elif all(db.cursor == file.log and db.copied for db in world.dbs):
-        if not all(same(db.value, true) for db, true in zip(world.dbs, world.truth, strict=True)):
-            return "lost write: drained, but PostgreSQL differs from the file"
+        return None
+    drained = all(db.cursor == file.log and db.copied for db in world.dbs)
+    if drained and not all(same(db.value, true) for db, true in zip(world.dbs, world.truth, strict=True)):
+        return "lost write: drained, but PostgreSQL differs from the file"
     return None
 
 

@@ -5,14 +5,27 @@ from collections.abc import Iterator
 from tests.model.core_forward import applied
 from tests.model.core_reverse import follow_steps, rollback
 from tests.model.core_state import (
-    DATABASES, FINISHED, IDLE, READY, World, admitted, distinct, follow, next_epoch, put, slot,
+    DATABASES,
+    FINISHED,
+    IDLE,
+    READY,
+    World,
+    admitted,
+    distinct,
+    follow,
+    next_epoch,
+    put,
+    slot,
 )  # fmt: skip
 from tests.model.rules import Bounds, Rules
 from tests.model.search import CRASH, OPERATOR, PLAIN, Step
 
 HOLDING = frozenset(("drain_user", "drain_auth", "commit", "flip_user", "flip_auth", "flip_commit"))
 HOLDING_BACK = frozenset(("back_user", "back_auth", "back_commit"))
-ROLLBACK = frozenset(("fence_user", "fence_auth", "back_lock", "unlocked_user", "unlocked_auth", "unfence")) | HOLDING_BACK
+ROLLBACK = (
+    frozenset(("fence_user", "fence_auth", "back_lock", "unlocked_user", "unlocked_auth", "unfence"))
+    | HOLDING_BACK
+)
 
 
 def coordinators(world: World, rules: Rules, bounds: Bounds) -> Iterator[Step]:
@@ -30,10 +43,15 @@ def coordinators(world: World, rules: Rules, bounds: Bounds) -> Iterator[Step]:
             yield from _cutover(world, k, rules)
         if world.left.crashes:
             held = step in HOLDING_BACK or (step in HOLDING and rules.cutover_locks)
-            yield CRASH, "crash", f"coordinator before {step}", world._replace(
-                file=world.file._replace(locked=False) if held else world.file,
-                left=world.left._replace(crashes=world.left.crashes - 1),
-                coordinators=slot(world.coordinators, k, IDLE),
+            yield (
+                CRASH,
+                "crash",
+                f"coordinator before {step}",
+                world._replace(
+                    file=world.file._replace(locked=False) if held else world.file,
+                    left=world.left._replace(crashes=world.left.crashes - 1),
+                    coordinators=slot(world.coordinators, k, IDLE),
+                ),
             )
 
 
@@ -50,7 +68,9 @@ def _start(world: World, k: int, rules: Rules, bounds: Bounds) -> Iterator[Step]
         if not rules.reads_again:
             yield go("cutover.lock", "phase verified, no lock yet", ("late_lock", file.epoch))
         elif not rules.cutover_locks:
-            yield go("cutover.lock", "goes on without the lock", ("drain_user", file.epoch, file.log, file.rows))
+            yield go(
+                "cutover.lock", "goes on without the lock", ("drain_user", file.epoch, file.log, file.rows)
+            )
         elif not file.locked:
             yield go("cutover.lock", f"epoch {file.epoch}, verified", ("drain_user", file.epoch), locked)
         return
@@ -79,7 +99,12 @@ def _cutover(world: World, k: int, rules: Rules) -> Iterator[Step]:
     elif step in ("flip_user", "flip_auth"):
         at = int(step == "flip_auth")
         rest = ("flip_commit" if at else "flip_auth", epoch)
-        yield to("follow", f"{DATABASES[at]} before the file", rest, follow(world, at, next_epoch(epoch, rules), rules))
+        yield to(
+            "follow",
+            f"{DATABASES[at]} before the file",
+            rest,
+            follow(world, at, next_epoch(epoch, rules), rules),
+        )
     elif not rules.cutover_locks and (file.locked or file.epoch != epoch):
         if not file.locked:
             yield to("cutover.commit", "another epoch: gives up", IDLE)
@@ -96,15 +121,16 @@ def _drain(world: World, at: int, coordinator: tuple, rules: Rules, to) -> Itera
     upto, rows = coordinator[2:] if len(coordinator) > 2 else (file.log, file.rows)
     db = world.dbs[at]
     behind = db.cursor < upto
-    after = applied(db, epoch, upto, rows[at], rules) if behind else admitted(db, epoch, rules.applier_checks, rules)
+    after = (
+        applied(db, epoch, upto, rows[at], rules)
+        if behind
+        else admitted(db, epoch, rules.applier_checks, rules)
+    )
     released = world._replace(file=file._replace(locked=False)) if rules.cutover_locks else world
     if after is None:
         yield to("cutover.drain", f"another epoch in {DATABASES[at]}: rolls back", IDLE, released)
         return
-    if not at:
-        following = "drain_auth"
-    else:
-        following = "commit" if rules.cutover_order == "fence" else "flip_user"
+    following = ("commit" if rules.cutover_order == "fence" else "flip_user") if at else "drain_auth"
     yield to("cutover.drain", f"{DATABASES[at]} to log {upto}", (following, *coordinator[1:]),
              world._replace(dbs=put(world.dbs, at, after)))  # fmt: skip
     if world.left.failures and behind:

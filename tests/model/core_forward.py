@@ -3,7 +3,18 @@
 from collections.abc import Iterator
 
 from tests.model.core_state import (
-    DATABASES, DUAL_WRITE, FINISHED, IDLE, LEGACY, READY, Database, World, admitted, distinct, put, slot,
+    DATABASES,
+    DUAL_WRITE,
+    FINISHED,
+    IDLE,
+    LEGACY,
+    READY,
+    Database,
+    World,
+    admitted,
+    distinct,
+    put,
+    slot,
 )  # fmt: skip
 from tests.model.rules import Bounds, Rules
 from tests.model.search import CRASH, OPERATOR, PLAIN, Step

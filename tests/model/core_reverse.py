@@ -49,28 +49,40 @@ def rollback(world: World, k: int, rules: Rules) -> Iterator[Step]:
     if step in ("fence_user", "fence_auth"):
         yield from _fence(world, step == "fence_auth", epoch, rules, to)
     elif step == "back_lock":
-        if rules.last_drain != "locked":
-            yield to("rollback.lock", "goes on without the lock", ("unlocked_user" if rules.last_drain == "separate"
-                     else "unfence", epoch))  # fmt: skip
-        elif not file.locked:
-            if file.epoch == epoch and file.stage == READY:
-                yield to("rollback.lock", f"epoch {epoch} under the write lock", ("back_user", epoch),
-                         world._replace(file=file._replace(locked=True)))  # fmt: skip
-            else:
-                yield to("rollback.lock", "another epoch in the file: gives up", IDLE)
+        yield from _lock(world, epoch, rules, to)
     elif step in ("back_user", "back_auth"):
         yield from _take(world, step == "back_auth", world.coordinators[k], rules, to)
     elif step == "back_commit":
         yield from _commit(world, world.coordinators[k], rules, to)
-    elif step in ("unlocked_user", "unlocked_auth") and not file.locked:
+    elif not file.locked and step == "unfence":
+        yield _unfence(world, epoch, rules, to)
+    elif not file.locked:
         yield from _unlocked(world, step == "unlocked_auth", epoch, rules, to)
-    elif step == "unfence" and not file.locked:
-        first = rules.last_drain == "after_unfence"
-        left = world.left._replace(changes=max(world.left.changes - 1, 0))
-        even = epoch + 1 if rules.epochs else 1 - epoch
-        rest = ("unlocked_user", epoch) if first else (("follow_user", even) if rules.epochs else IDLE)
-        yield to("rollback.commit", "un-fences, nothing checked again", rest, world._replace(
-            file=file._replace(epoch=even, stage=1), left=left))  # fmt: skip
+
+
+def _lock(world: World, epoch: int, rules: Rules, to) -> Iterator[Step]:
+    file = world.file
+    if rules.last_drain != "locked":
+        rest = "unlocked_user" if rules.last_drain == "separate" else "unfence"
+        yield to("rollback.lock", "goes on without the lock", (rest, epoch))
+    elif file.locked:
+        return
+    elif file.epoch == epoch and file.stage == READY:
+        locked = world._replace(file=file._replace(locked=True))
+        yield to("rollback.lock", f"epoch {epoch} under the write lock", ("back_user", epoch), locked)
+    else:
+        yield to("rollback.lock", "another epoch in the file: gives up", IDLE)
+
+
+def _unfence(world: World, epoch: int, rules: Rules, to) -> Step:
+    left = world.left._replace(changes=max(world.left.changes - 1, 0))
+    even = epoch + 1 if rules.epochs else 1 - epoch
+    if rules.last_drain == "after_unfence":
+        rest: tuple = ("unlocked_user", epoch)
+    else:
+        rest = ("follow_user", even) if rules.epochs else IDLE
+    after = world._replace(file=world.file._replace(epoch=even, stage=1), left=left)
+    return to("rollback.commit", "un-fences, nothing checked again", rest, after)
 
 
 def _fence(world: World, at: int, epoch: int, rules: Rules, to) -> Iterator[Step]:
@@ -112,7 +124,12 @@ def _commit(world: World, coordinator: tuple, rules: Rules, to) -> Iterator[Step
     left = world.left._replace(changes=max(world.left.changes - 1, 0))
     after = file._replace(epoch=even, stage=1, locked=False, rows=(profile, credential), log=log,
                           taken=(user_taken, auth_taken))  # fmt: skip
-    yield to("rollback.commit", f"rows, un-fenced, epoch {even}", ("follow_user", even), world._replace(file=after, left=left))
+    yield to(
+        "rollback.commit",
+        f"rows, un-fenced, epoch {even}",
+        ("follow_user", even),
+        world._replace(file=after, left=left),
+    )
 
 
 def _unlocked(world: World, at: int, epoch: int, rules: Rules, to) -> Iterator[Step]:

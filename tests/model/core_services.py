@@ -3,7 +3,19 @@
 from collections.abc import Iterator
 
 from tests.model.core_state import (
-    DATABASES, DUAL_WRITE, FENCED, FINISHED, HALVES, LEGACY, READY, World, file_fenced, follow, is_open, put, set_phase,
+    DATABASES,
+    DUAL_WRITE,
+    FENCED,
+    FINISHED,
+    HALVES,
+    LEGACY,
+    READY,
+    World,
+    file_fenced,
+    follow,
+    is_open,
+    put,
+    set_phase,
 )  # fmt: skip
 from tests.model.rules import Bounds, Rules
 from tests.model.search import OPERATOR, PLAIN, Step
@@ -36,12 +48,17 @@ def _database_write(world: World, at: int, bounds: Bounds) -> Iterator[Step]:
     db = world.dbs[at]
     number = abs(world.truth[at]) + 1
     for value in (number, -number) if bounds.deletes and db.value > 0 else (number,):
-        yield PLAIN, "write.database", f"{HALVES[at]} {'written' if value > 0 else 'deleted'} in {DATABASES[at]}", (
-            world._replace(
-                dbs=put(world.dbs, at, db._replace(value=value, reverse=db.reverse + 1)),
-                truth=put(world.truth, at, value),
-                left=world.left._replace(writes=world.left.writes - 1),
-            )
+        yield (
+            PLAIN,
+            "write.database",
+            f"{HALVES[at]} {'written' if value > 0 else 'deleted'} in {DATABASES[at]}",
+            (
+                world._replace(
+                    dbs=put(world.dbs, at, db._replace(value=value, reverse=db.reverse + 1)),
+                    truth=put(world.truth, at, value),
+                    left=world.left._replace(writes=world.left.writes - 1),
+                )
+            ),
         )
 
 
@@ -57,7 +74,9 @@ def database_writes(world: World, rules: Rules, bounds: Bounds) -> Iterator[Step
                 if accepts:
                     yield from _database_write(world, at, bounds)
             elif accepts:
-                yield from _stall(world, ("checked", at, 0), f"{DATABASES[at]}'s phase row is open (no lock kept)", bounds)
+                yield from _stall(
+                    world, ("checked", at, 0), f"{DATABASES[at]}'s phase row is open (no lock kept)", bounds
+                )
         yield from _seen(world, at, rules, bounds)
 
 
@@ -69,11 +88,17 @@ def _stall(world: World, request: tuple, text: str, bounds: Bounds) -> Iterator[
 def _seen(world: World, at: int, rules: Rules, bounds: Bounds) -> Iterator[Step]:
     epoch = world.file.epoch
     if epoch & 1:
-        yield from _stall(world, ("seen", at, epoch), f"{HALVES[at]} request meets the file's fence, epoch {epoch}", bounds)
+        yield from _stall(
+            world, ("seen", at, epoch), f"{HALVES[at]} request meets the file's fence, epoch {epoch}", bounds
+        )
         if rules.undo == "in_place" and world.dbs[at].phase == 2 * epoch + FENCED:
-            yield from _stall(world, ("reopen", at, epoch), f"{HALVES[at]} request finds {DATABASES[at]} fenced", bounds)
+            yield from _stall(
+                world, ("reopen", at, epoch), f"{HALVES[at]} request finds {DATABASES[at]} fenced", bounds
+            )
     elif rules.epochs and world.dbs[at].phase < 2 * epoch:
-        yield from _stall(world, ("seen", at, epoch), f"{HALVES[at]} request sees the file at epoch {epoch}", bounds)
+        yield from _stall(
+            world, ("seen", at, epoch), f"{HALVES[at]} request sees the file at epoch {epoch}", bounds
+        )
 
 
 def stalled_requests(world: World, rules: Rules, bounds: Bounds) -> Iterator[Step]:
@@ -81,15 +106,23 @@ def stalled_requests(world: World, rules: Rules, bounds: Bounds) -> Iterator[Ste
     for k, (what, at, epoch) in enumerate(world.requests):
         rest = world._replace(requests=world.requests[:k] + world.requests[k + 1 :])
         if what == "seen":
-            yield PLAIN, "follow", f"request completes {DATABASES[at]} to epoch {epoch}", follow(rest, at, epoch, rules)
+            yield (
+                PLAIN,
+                "follow",
+                f"request completes {DATABASES[at]} to epoch {epoch}",
+                follow(rest, at, epoch, rules),
+            )
         elif what == "checked" and world.left.writes:
             yield from _database_write(rest, at, bounds)
         elif what == "checked":
             yield PLAIN, "write.look", "request ends", rest
         else:
             still = rest.dbs[at].phase == 2 * epoch + FENCED
-            yield PLAIN, "undo", f"request opens {DATABASES[at]} in place", (
-                set_phase(rest, at, 2 * epoch, rules) if still else rest
+            yield (
+                PLAIN,
+                "undo",
+                f"request opens {DATABASES[at]} in place",
+                (set_phase(rest, at, 2 * epoch, rules) if still else rest),
             )
     file = world.file
     fenced = 2 * file.epoch + FENCED in (world.dbs[0].phase, world.dbs[1].phase)
@@ -141,4 +174,9 @@ def _read_starts(world: World, rules: Rules) -> Iterator[Step]:
 
 def _answer(world: World, at: int, value: int, floor: int) -> Step:
     old = abs(value) < floor and not (world.truth[at] < 0 and value <= 0)
-    return PLAIN, "read.database", f"reads write {value} in {DATABASES[at]}", world._replace(reader=("answered", old))
+    return (
+        PLAIN,
+        "read.database",
+        f"reads write {value} in {DATABASES[at]}",
+        world._replace(reader=("answered", old)),
+    )

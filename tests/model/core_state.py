@@ -49,7 +49,7 @@ class Left(NamedTuple):
 
 
 class World(NamedTuple):
-    """Everything. `truth` is the newest acknowledged write of each half; the slots hold processes by what they do next."""
+    """Everything. `truth`: the newest acknowledged write of each half. The slots hold processes by their next step."""
 
     file: File
     dbs: tuple[Database, Database]
@@ -65,12 +65,12 @@ class World(NamedTuple):
 
 def put(pair: tuple, at: int, value: object) -> tuple:
     """The tuple with one element replaced."""
-    return pair[:at] + (value,) + pair[at + 1 :]
+    return (*pair[:at], value, *pair[at + 1 :])
 
 
 def slot(slots: tuple, at: int, value: tuple) -> tuple:
     """The slots with one process replaced; sorted, because processes of one kind are interchangeable."""
-    return tuple(sorted(slots[:at] + (value,) + slots[at + 1 :]))
+    return tuple(sorted((*slots[:at], value, *slots[at + 1 :])))
 
 
 def distinct(slots: tuple) -> list[tuple[int, tuple]]:

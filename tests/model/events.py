@@ -19,7 +19,9 @@ class Rules:
     """The first value is the one that is built."""
 
     follows: Literal["positions", "identities"] = "positions"  # what the consumer's cursor runs over
-    snapshot: Literal["after_lock", "before_lock"] = "after_lock"  # of a sequencer: its lock is a statement of its own
+    snapshot: Literal["after_lock", "before_lock"] = (
+        "after_lock"  # of a sequencer: its lock is a statement of its own
+    )
     cursor_moves: Literal["with_effect", "before", "after"] = "with_effect"
     counts_attempt: Literal["before", "never"] = "before"  # the handler runs
     parks: Literal["user", "nobody", "everybody"] = "user"  # whom a failed event holds up
@@ -43,7 +45,7 @@ class World(NamedTuple):
     crashes: int
 
 
-def model(rules: Rules = Rules(), users: tuple = (0, 1, 0), crashes: int = 1, sequencers: int = 2) -> Model:  # noqa: B008
+def model(rules: Rules = Rules(), users: tuple = (0, 1, 0), crashes: int = 1, sequencers: int = 2) -> Model:
     """The events are of these users; transactions begin in this order and commit in any."""
 
     def steps(world: World) -> Iterator[Step]:
@@ -71,7 +73,12 @@ def _transactions(world: World) -> Iterator[Step]:
 
 def _sequencer(world: World, k: int, sequencer: tuple, rules: Rules) -> Iterator[Step]:
     def to(text: str, rest: tuple, **change: object) -> Step:
-        return PLAIN, "sequencer.number", text, world._replace(sequencers=slot(world.sequencers, k, rest), **change)
+        return (
+            PLAIN,
+            "sequencer.number",
+            text,
+            world._replace(sequencers=slot(world.sequencers, k, rest), **change),
+        )
 
     unnumbered = tuple(event[0] for event in world.seen if not event[2])
     if not sequencer:
@@ -90,7 +97,14 @@ def _sequencer(world: World, k: int, sequencer: tuple, rules: Rules) -> Iterator
 
 
 def _at_rest(world: World, rules: Rules) -> bool:
-    if world.open or world.to_write or world.lock or any(world.sequencers) or world.consumer or world.batch_to:
+    if (
+        world.open
+        or world.to_write
+        or world.lock
+        or any(world.sequencers)
+        or world.consumer
+        or world.batch_to
+    ):
         return False
     if any(not event[2] for event in world.seen) or any(kept.state == "retry" for kept in world.kept):
         return False

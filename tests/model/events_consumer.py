@@ -43,14 +43,21 @@ def _next(world: "World", rules: "Rules") -> list[tuple[int, int, int]]:
     """(event, user, place in the cursor's order) of what lies behind the cursor, as far as it is readable."""
     if rules.follows == "identities":
         return [(event, user, event) for event, user, _ in world.seen if event > world.cursor]
-    numbered = sorted((position, event, user) for event, user, position in world.seen if position > world.cursor)
+    numbered = sorted(
+        (position, event, user) for event, user, position in world.seen if position > world.cursor
+    )
     return [(event, user, position) for position, event, user in numbered]
 
 
 def _begin(world: "World", rules: "Rules") -> Iterator[Step]:
     events = _next(world, rules)
     if world.batch_to:
-        yield PLAIN, "consumer.isolate", "finds a batch that a process died in", _isolated(world, events, rules)
+        yield (
+            PLAIN,
+            "consumer.isolate",
+            "finds a batch that a process died in",
+            _isolated(world, events, rules),
+        )
     elif events:
         yield PLAIN, "consumer.batch", f"begins {[event[0] for event in events]}", world._replace(
             batch_to=events[-1][2], consumer=("batch", tuple(events)))  # fmt: skip
@@ -95,7 +102,12 @@ def _batch(world: "World", rules: "Rules") -> Iterator[Step]:
 
 
 def _effects(world: "World", done: tuple) -> Iterator[Step]:
-    yield PLAIN, "consumer.batch", f"commits {done}", world._replace(effects=world.effects + done, consumer=())
+    yield (
+        PLAIN,
+        "consumer.batch",
+        f"commits {done}",
+        world._replace(effects=world.effects + done, consumer=()),
+    )
 
 
 def _retry(world: "World", kept: Kept, rules: "Rules") -> Iterator[Step]:

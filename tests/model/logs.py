@@ -40,7 +40,7 @@ class World(NamedTuple):
     chunk: tuple
 
 
-def forward_log(rules: Rules = Rules(), writes: int = 3, crashes: int = 1, appliers: int = 2) -> Model:  # noqa: B008
+def forward_log(rules: Rules = Rules(), writes: int = 3, crashes: int = 1, appliers: int = 2) -> Model:
     """The file's log: appliers with a cursor per database, a pruner, one chunk over both keys."""
 
     def steps(world: World) -> Iterator[Step]:
@@ -51,7 +51,9 @@ def forward_log(rules: Rules = Rules(), writes: int = 3, crashes: int = 1, appli
         yield from _chunk(world, rules)
 
     db = Database((0, 0), (-1, -1), 0, False)
-    return Model(World((1, 1), (), 0, (db, db), writes, crashes, ((),) * appliers, ()), steps, _broken, _drained)
+    return Model(
+        World((1, 1), (), 0, (db, db), writes, crashes, ((),) * appliers, ()), steps, _broken, _drained
+    )
 
 
 def _writes(world: World, rules: Rules) -> Iterator[Step]:
@@ -62,16 +64,29 @@ def _writes(world: World, rules: Rules) -> Iterator[Step]:
     for key in (0, 1):
         value = world.values[key]
         for after in (abs(value) + 1, -abs(value) - 1)[: 2 if value > 0 else 1]:
-            yield PLAIN, "write.file", f"key {key} {'written' if after > 0 else 'deleted'}, entry {sequence}", world._replace(
-                values=put(world.values, key, after), log=(*world.log, (sequence, key)),
-                last=max(world.last, sequence), writes=world.writes - 1)  # fmt: skip
+            yield (
+                PLAIN,
+                "write.file",
+                f"key {key} {'set' if after > 0 else 'gone'}, entry {sequence}",
+                world._replace(
+                    values=put(world.values, key, after),
+                    log=(*world.log, (sequence, key)),
+                    last=max(world.last, sequence),
+                    writes=world.writes - 1,
+                ),
+            )
 
 
 def _prune(world: World, rules: Rules) -> Iterator[Step]:
     cursors = [db.cursor for db in world.dbs]
     upto = min(cursors) if rules.pruned_by == "both" else cursors[0]
     if world.log and world.log[0][0] <= upto:
-        yield PLAIN, "prune", f"log up to {upto}", world._replace(log=tuple(entry for entry in world.log if entry[0] > upto))
+        yield (
+            PLAIN,
+            "prune",
+            f"log up to {upto}",
+            world._replace(log=tuple(entry for entry in world.log if entry[0] > upto)),
+        )
 
 
 def _written(db: Database, rows: tuple, rules: Rules) -> Database:
@@ -97,7 +112,10 @@ def _applier(world: World, k: int, applier: tuple, rules: Rules) -> Iterator[Ste
         else:
             upto = entries[-1][0]
             own = {key: sequence for sequence, key in entries}
-            rows = tuple((key, world.values[key], upto if rules.version == "snapshot" else own[key]) for key in sorted(own))
+            rows = tuple(
+                (key, world.values[key], upto if rules.version == "snapshot" else own[key])
+                for key in sorted(own)
+            )
             yield to("apply.read", f"log to {upto}", ("user", upto, rows))
     else:
         step, upto, rows = applier
@@ -122,8 +140,14 @@ def _chunk(world: World, rules: Rules) -> Iterator[Step]:
         for key, value in enumerate(values):
             if value > 0 and (not rules.compares or upto >= db.versions[key]):
                 db = db._replace(values=put(db.values, key, value))
-    yield PLAIN, "chunk.database", DATABASES[at], world._replace(
-        dbs=put(world.dbs, at, db._replace(copied=True)), chunk=() if at else (1, upto, values))  # fmt: skip
+    yield (
+        PLAIN,
+        "chunk.database",
+        DATABASES[at],
+        world._replace(
+            dbs=put(world.dbs, at, db._replace(copied=True)), chunk=() if at else (1, upto, values)
+        ),
+    )
     if world.crashes:
         yield CRASH, "crash", "chunk", world._replace(chunk=(), crashes=world.crashes - 1)
 
@@ -166,14 +190,27 @@ def reverse_log(consumes: bool = True, writes: int = 3, crashes: int = 1) -> Mod
         yield from _transactions(world)
         if not world.applier:
             if todo(world):
-                yield PLAIN, "reverse.read", f"{todo(world)}", world._replace(applier=("write", todo(world), world.rows))
+                yield (
+                    PLAIN,
+                    "reverse.read",
+                    f"{todo(world)}",
+                    world._replace(applier=("write", todo(world), world.rows)),
+                )
             return
         step, entries, *rows = world.applier
         if step == "write":
             keys = {key for _, key in entries}
             file = tuple(rows[0][key] if key in keys else world.file[key] for key in (0, 1))
-            yield PLAIN, "reverse.write", "the file", world._replace(
-                file=file, cursor=max(world.cursor, entries[-1][0]), applier=("forget", entries) if consumes else ())  # fmt: skip
+            yield (
+                PLAIN,
+                "reverse.write",
+                "the file",
+                world._replace(
+                    file=file,
+                    cursor=max(world.cursor, entries[-1][0]),
+                    applier=("forget", entries) if consumes else (),
+                ),
+            )
         else:
             kept = tuple(entry for entry in world.entries if entry not in entries)
             yield PLAIN, "reverse.forget", f"{entries}", world._replace(entries=kept, applier=())
@@ -193,10 +230,24 @@ def _transactions(world: Reverse) -> Iterator[Step]:
     if world.writes and len(world.open) < 2:
         for key in (0, 1):
             if all(held != key for _, held in world.open):
-                yield PLAIN, "write.database", f"key {key} takes entry {world.next_id}", world._replace(
-                    next_id=world.next_id + 1, open=(*world.open, (world.next_id, key)), writes=world.writes - 1)  # fmt: skip
+                yield (
+                    PLAIN,
+                    "write.database",
+                    f"key {key} takes entry {world.next_id}",
+                    world._replace(
+                        next_id=world.next_id + 1,
+                        open=(*world.open, (world.next_id, key)),
+                        writes=world.writes - 1,
+                    ),
+                )
     for entry in world.open:
-        yield PLAIN, "write.database", f"entry {entry[0]} commits", world._replace(
-            rows=put(world.rows, entry[1], world.rows[entry[1]] + 1),
-            entries=tuple(sorted((*world.entries, entry))),
-            open=tuple(other for other in world.open if other != entry))  # fmt: skip
+        yield (
+            PLAIN,
+            "write.database",
+            f"entry {entry[0]} commits",
+            world._replace(
+                rows=put(world.rows, entry[1], world.rows[entry[1]] + 1),
+                entries=tuple(sorted((*world.entries, entry))),
+                open=tuple(other for other in world.open if other != entry),
+            ),
+        )

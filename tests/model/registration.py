@@ -5,8 +5,23 @@ from collections.abc import Iterator
 from tests.model.core_state import distinct, put, slot
 from tests.model.registration_coordinators import coordinator_steps
 from tests.model.registration_state import (
-    ACTIVATE, ACTIVE, CONFLICT, CREATED, CREDENTIAL, GIVEN_UP, GONE, NONE, PENDING, PUT, START, Bounds, Rules, World,
-    broken, initial, quiet,
+    ACTIVATE,
+    ACTIVE,
+    CONFLICT,
+    CREATED,
+    CREDENTIAL,
+    GIVEN_UP,
+    GONE,
+    NONE,
+    PENDING,
+    PUT,
+    START,
+    Bounds,
+    Rules,
+    World,
+    broken,
+    initial,
+    quiet,
 )  # fmt: skip
 from tests.model.search import CRASH, PLAIN, Model, Step
 
@@ -78,7 +93,11 @@ def _put_credential(world: World, user: int, rules: Rules, to) -> Iterator[Step]
             yield to("register.credential", f"credential {user}, the answer is lost", (PUT, user), after)
     elif auth.phase % 4 == 0:
         there = auth.of(user) == CREDENTIAL
-        yield to("register.credential", f"wrong side, credential there: {there}", (ACTIVATE, user) if there else (START, 0))
+        yield to(
+            "register.credential",
+            f"wrong side, credential there: {there}",
+            (ACTIVATE, user) if there else (START, 0),
+        )
 
 
 def _activate(world: World, user: int, to) -> Iterator[Step]:
@@ -120,7 +139,9 @@ def _sweeper(world: World, rules: Rules) -> Iterator[Step]:
         elif credential:
             yield to("settle.row", f"{user} active", (), world._replace(users=users._replace(status=ACTIVE)))
         else:
-            yield to("settle.row", f"{user} deleted", (), world._replace(users=users._replace(row=0, status=NONE)))
+            yield to(
+                "settle.row", f"{user} deleted", (), world._replace(users=users._replace(row=0, status=NONE))
+            )
     if sweeper and world.crashes:
         yield to("crash", "dies", (), world._replace(crashes=world.crashes - 1), CRASH)
 

@@ -58,7 +58,12 @@ def _rollback(world: World, coordinator: tuple, rules: Rules, to) -> Iterator[St
     users, auth, fenced = world.users, world.auth, 2 * coordinator[1] + 1
     if step == "fence_user":
         if users.phase <= fenced:
-            yield to("rollback.fence", "user_db", ("fence_auth", epoch), world._replace(users=users._replace(phase=fenced)))
+            yield to(
+                "rollback.fence",
+                "user_db",
+                ("fence_auth", epoch),
+                world._replace(users=users._replace(phase=fenced)),
+            )
         else:
             yield to("rollback.fence", "gives up", ())
     elif step == "fence_auth":
@@ -80,7 +85,11 @@ def _settle(world: World, coordinator: tuple, rules: Rules, to) -> Iterator[Step
         yield to("rollback.settle", "gives up", ())
     elif step == "look":
         pending = users.row and users.status == PENDING
-        yield to("rollback.settle", "looks for pending rows", ("ask", epoch, users.row) if pending else ("back_commit", epoch))
+        yield to(
+            "rollback.settle",
+            "looks for pending rows",
+            ("ask", epoch, users.row) if pending else ("back_commit", epoch),
+        )
     elif step == "ask":
         user = coordinator[2]
         if auth.of(user) == CREDENTIAL:

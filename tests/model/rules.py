@@ -9,19 +9,33 @@ class Rules:
     """The protocol as it is built. The first value of every comment is the right one."""
 
     epochs: bool = True  # phase rows carry an epoch and only move forward
-    fence: Literal["own", "dual_write"] = "own"  # rollback's fence: a state of its own | the row goes straight back
-    last_drain: Literal["locked", "separate", "after_unfence"] = "locked"  # one file transaction with the un-fence
+    fence: Literal["own", "dual_write"] = (
+        "own"  # rollback's fence: a state of its own | the row goes straight back
+    )
+    last_drain: Literal["locked", "separate", "after_unfence"] = (
+        "locked"  # one file transaction with the un-fence
+    )
     applier_checks: Literal["epoch", "phase", "nothing"] = "epoch"  # in its PostgreSQL transaction
     chunk_checks: Literal["epoch", "phase", "nothing"] = "epoch"
-    chunk_writes: Literal["unless_newer", "if_absent"] = "unless_newer"  # than its snapshot, by the version rows
-    reverse_reads: Literal["locked", "checks_phase", "checks_nothing"] = "locked"  # under the file's write lock | before
-    reverse_repeats: bool = False  # entries that the file holds already are written again (when read before the lock)
+    chunk_writes: Literal["unless_newer", "if_absent"] = (
+        "unless_newer"  # than its snapshot, by the version rows
+    )
+    reverse_reads: Literal["locked", "checks_phase", "checks_nothing"] = (
+        "locked"  # under the file's write lock | before
+    )
+    reverse_repeats: bool = (
+        False  # entries that the file holds already are written again (when read before the lock)
+    )
     both_directions: bool = False  # forward appliers run while PostgreSQL is the truth as well
     phase_lock: bool = True  # a write keeps a lock on the phase row that it checked
     finish_keeps_fence: bool = True
     finish_moves_epoch: bool = True
-    undo: Literal["epoch", "in_place", "none"] = "epoch"  # an abandoned rollback: file epoch + 2 | the row opened again
-    failed_drain: Literal["nothing", "skip"] = "nothing"  # a last drain that fails commits nothing | leaves the row out
+    undo: Literal["epoch", "in_place", "none"] = (
+        "epoch"  # an abandoned rollback: file epoch + 2 | the row opened again
+    )
+    failed_drain: Literal["nothing", "skip"] = (
+        "nothing"  # a last drain that fails commits nothing | leaves the row out
+    )
     read_order: Literal["phase", "data"] = "phase"  # what a read takes first
     fenced_read: Literal["file_first", "trusts_row", "trusts_file"] = "file_first"
     cutover_order: Literal["fence", "flip"] = "fence"  # what comes first

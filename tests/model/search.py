@@ -6,12 +6,16 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-PLAIN, CRASH, OPERATOR = range(3)  # a step of a running process | a process dies | an operator starts something
+PLAIN, CRASH, OPERATOR = range(
+    3
+)  # a step of a running process | a process dies | an operator starts something
 
 STUCK = "stuck: no crash-free schedule reaches a quiet state"
 STUCK_ALONE = "waits for an operator: nobody else can lead to a quiet state"
 
-Step = tuple[int, str, str, Hashable]  # kind, action (a key of actions.ACTIONS), what happens, the state after it
+Step = tuple[
+    int, str, str, Hashable
+]  # kind, action (a key of actions.ACTIONS), what happens, the state after it
 
 
 class Model(NamedTuple):

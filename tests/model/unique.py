@@ -43,21 +43,32 @@ class World(NamedTuple):
 
 
 def forward(
-    rules: Rules = Rules(), writes: int = 2, crashes: int = 0, appliers: int = 2, copied: bool = False  # noqa: B008
+    rules: Rules = Rules(),
+    writes: int = 2,
+    crashes: int = 0,
+    appliers: int = 2,
+    copied: bool = False,
 ) -> Model:
     """File to PostgreSQL: random writers, appliers, one chunk per key."""
 
     def steps(world: World) -> Iterator[Step]:
         if world.writes:
             for text, rows, keys in _changes(world.rows, rules):
-                yield PLAIN, "write.file", text, world._replace(rows=rows, log=world.log + keys, writes=world.writes - 1)
+                yield (
+                    PLAIN,
+                    "write.file",
+                    text,
+                    world._replace(rows=rows, log=world.log + keys, writes=world.writes - 1),
+                )
         for k, batch in distinct(world.appliers):
             yield from _applier(world, k, batch, rules)
         for key in KEYS:
             yield from _chunk(world, key, rules)
 
     stored = (1, 2) if copied else (0, 0)
-    initial = World((1, 2), (), stored, (-1, -1), 0, (copied, copied), ((),) * appliers, ((), ()), writes, crashes)
+    initial = World(
+        (1, 2), (), stored, (-1, -1), 0, (copied, copied), ((),) * appliers, ((), ()), writes, crashes
+    )
     return Model(initial, steps, _broken, _quiet)
 
 
@@ -107,7 +118,11 @@ def _applier(world: World, k: int, batch: tuple, rules: Rules) -> Iterator[Step]
     fresh = tuple(row for row in rows if upto >= world.versions[row[0]])
     stored = _upserts(world.stored, fresh, rules.unique_checked)
     if stored is None:
-        yield to("apply.database", f"log to {upto}: an email is taken", () if rules.after_failure == "reads_again" else batch)
+        yield to(
+            "apply.database",
+            f"log to {upto}: an email is taken",
+            () if rules.after_failure == "reads_again" else batch,
+        )
     else:
         versions = world.versions
         for key, _ in fresh:
@@ -143,7 +158,12 @@ def _chunk(world: World, key: int, rules: Rules) -> Iterator[Step]:
 
 
 def _quiet(world: World) -> bool:
-    return all(world.copied) and world.cursor == len(world.log) and not any(world.appliers) and not any(world.chunks)
+    return (
+        all(world.copied)
+        and world.cursor == len(world.log)
+        and not any(world.appliers)
+        and not any(world.chunks)
+    )
 
 
 def _broken(world: World) -> str | None:
@@ -163,34 +183,16 @@ class Back(NamedTuple):
 
 
 def backward(clears_first: bool = True, writes: int = 3) -> Model:
-    """PostgreSQL to the file, where a unique index refuses at once: a batch must clear its keys before it writes them."""
+    """PostgreSQL to the file, whose unique index refuses at once: a batch must clear its keys before it writes them."""
 
     def steps(world: Back) -> Iterator[Step]:
         if world.writes:
-            for text, rows, keys in _changes(world.rows, Rules()):
-                if not text.startswith("REPLACE"):
-                    yield PLAIN, "write.database", text, world._replace(
-                        rows=rows, entries=tuple(sorted({*world.entries, *keys})), writes=world.writes - 1)  # fmt: skip
-        if not world.applier:
-            if world.entries:
-                read = tuple((key, world.rows[key]) for key in world.entries)
-                yield PLAIN, "reverse.read", f"{read}", world._replace(applier=("write", read))
-            return
-        step, rows = world.applier
-        if step == "write":
-            file: tuple | None = world.file
-            if clears_first:
-                for key, _ in rows:
-                    file = put(file, key, 0)
-            file = _upserts(file, rows, "at_once")
-            if file is None:
-                yield PLAIN, "reverse.write", "the file refuses an email", world._replace(applier=())
-            else:
-                yield PLAIN, "reverse.write", "the file", world._replace(file=file, applier=("forget", rows))
-        else:
-            # an entry that was written after the read has a new id: it stays
-            kept = tuple(key for key in world.entries if (key, world.rows[key]) not in rows)
-            yield PLAIN, "reverse.forget", f"{rows}", world._replace(entries=kept, applier=())
+            yield from _database_changes(world)
+        if world.applier:
+            yield _reverse_step(world, clears_first)
+        elif world.entries:
+            read = tuple((key, world.rows[key]) for key in world.entries)
+            yield PLAIN, "reverse.read", f"{read}", world._replace(applier=("write", read))
 
     def quiet(world: Back) -> bool:
         return not world.applier and not world.entries
@@ -201,3 +203,30 @@ def backward(clears_first: bool = True, writes: int = 3) -> Model:
         return None
 
     return Model(Back((1, 2), (), (1, 2), (), writes), steps, broken, quiet)
+
+
+def _database_changes(world: Back) -> Iterator[Step]:
+    for text, rows, keys in _changes(world.rows, Rules()):
+        if not text.startswith("REPLACE"):
+            entries = tuple(sorted({*world.entries, *keys}))
+            yield (
+                PLAIN,
+                "write.database",
+                text,
+                world._replace(rows=rows, entries=entries, writes=world.writes - 1),
+            )
+
+
+def _reverse_step(world: Back, clears_first: bool) -> Step:
+    step, rows = world.applier
+    if step == "forget":
+        # an entry that was written after the read has a new id: it stays
+        kept = tuple(key for key in world.entries if (key, world.rows[key]) not in rows)
+        return PLAIN, "reverse.forget", f"{rows}", world._replace(entries=kept, applier=())
+    file: tuple = world.file
+    for key, _ in rows if clears_first else ():
+        file = put(file, key, 0)
+    written = _upserts(file, rows, "at_once")
+    if written is None:
+        return PLAIN, "reverse.write", "the file refuses an email", world._replace(applier=())
+    return PLAIN, "reverse.write", "the file", world._replace(file=written, applier=("forget", rows))

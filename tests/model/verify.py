@@ -23,8 +23,12 @@ class Rules:
     looks_again: bool = True  # a row that changed meanwhile is compared again
     repair_compares: bool = True  # a repair writes like an applier: only over a version that is not newer
     repair_checks: bool = True  # ... and only at the epoch that it was read at
-    repair_takes: Literal["one_step", "row_away_first"] = "one_step"  # one transaction | remove, then write in another
-    stamp_checks: Literal["epoch", "phase"] = "epoch"  # what the file's transaction that records a clean pass checks
+    repair_takes: Literal["one_step", "row_away_first"] = (
+        "one_step"  # one transaction | remove, then write in another
+    )
+    stamp_checks: Literal["epoch", "phase"] = (
+        "epoch"  # what the file's transaction that records a clean pass checks
+    )
     repaired: Literal["new_pass", "clean"] = "new_pass"  # a pass that repaired a row | counts as clean
 
 
@@ -48,7 +52,9 @@ class World(NamedTuple):
     crashes: int
 
 
-def model(rules: Rules = Rules(), writes: int = 2, corruptions: int = 1, changes: int = 2, crashes: int = 0) -> Model:  # noqa: B008
+def model(
+    rules: Rules = Rules(), writes: int = 2, corruptions: int = 1, changes: int = 2, crashes: int = 0
+) -> Model:
     """Two passes at once, each may repair; a client, an applier, cutover and rollback."""
 
     def steps(world: World) -> Iterator[Step]:
@@ -57,7 +63,12 @@ def model(rules: Rules = Rules(), writes: int = 2, corruptions: int = 1, changes
         for k, one in distinct(world.passes):
             yield from _pass(world, k, one, rules)
             if one and world.crashes:
-                yield CRASH, "crash", "verify", world._replace(passes=slot(world.passes, k, ()), crashes=world.crashes - 1)
+                yield (
+                    CRASH,
+                    "crash",
+                    "verify",
+                    world._replace(passes=slot(world.passes, k, ()), crashes=world.crashes - 1),
+                )
 
     initial = World(0, COPIED, 1, 0, 1, -1, 0, False, "", (), ((), ()), writes, corruptions, changes, crashes)
     return Model(initial, steps, _broken, lambda world: _drained(world) and not any(world.passes))
@@ -66,7 +77,12 @@ def model(rules: Rules = Rules(), writes: int = 2, corruptions: int = 1, changes
 def _environment(world: World) -> Iterator[Step]:
     odd = world.epoch & 1
     if world.writes and odd:
-        yield PLAIN, "write.database", f"write {world.row + 1}", world._replace(row=world.row + 1, writes=world.writes - 1)
+        yield (
+            PLAIN,
+            "write.database",
+            f"write {world.row + 1}",
+            world._replace(row=world.row + 1, writes=world.writes - 1),
+        )
     elif world.writes:
         yield PLAIN, "write.file", f"write {world.value + 1}", world._replace(
             value=world.value + 1, log=world.log + 1, writes=world.writes - 1)  # fmt: skip
@@ -97,14 +113,24 @@ def _written(world: World, epoch: int, upto: int, value: int, compares: bool, ch
 def _applier(world: World) -> Iterator[Step]:
     if not world.applier:
         if not world.epoch & 1 and world.cursor < world.log:
-            yield PLAIN, "apply.read", f"log to {world.log}", world._replace(applier=(world.epoch, world.log, world.value))
+            yield (
+                PLAIN,
+                "apply.read",
+                f"log to {world.log}",
+                world._replace(applier=(world.epoch, world.log, world.value)),
+            )
         return
     epoch, upto, value = world.applier
     after = _written(world, epoch, upto, value, True, True)
     if after is None:
         yield PLAIN, "apply.database", "another epoch", world._replace(applier=())
     else:
-        yield PLAIN, "apply.database", f"write {value}", after._replace(cursor=max(world.cursor, upto), applier=())
+        yield (
+            PLAIN,
+            "apply.database",
+            f"write {value}",
+            after._replace(cursor=max(world.cursor, upto), applier=()),
+        )
 
 
 def _pass(world: World, k: int, one: tuple, rules: Rules) -> Iterator[Step]:
@@ -115,29 +141,32 @@ def _pass(world: World, k: int, one: tuple, rules: Rules) -> Iterator[Step]:
     if not one:
         if world.stage == COPIED:
             yield to("verify.pass", "begins", ("file", world.epoch), kind=OPERATOR)
+    elif one[0] == "file" and world.epoch != one[1]:
+        yield to("verify.pass", "another epoch: ends", ())
     elif one[0] == "file":
-        if world.epoch != one[1]:
-            yield to("verify.pass", "another epoch: ends", ())
-        else:
-            yield to("verify.compare", f"reads the file at {world.log}", ("database", world.epoch, world.log, world.value))
+        seen = ("database", world.epoch, world.log, world.value)
+        yield to("verify.compare", f"reads the file at {world.log}", seen)
     elif one[0] == "database":
         yield _compare(world, one, rules, to)
-    elif one[0] == "repair":
-        if world.epoch & 1:
-            yield to("repair.read", "the file is not the truth any more", ())
-        else:
-            yield to("repair.read", f"write {world.value}", ("mend", world.epoch, world.log, world.value))
-    elif one[0] == "mend" and rules.repair_takes == "row_away_first":
-        _, epoch, upto, _ = one
-        gone = world._replace(row=0) if world.epoch == epoch and upto >= world.version else world
-        yield to("repair.database", "the row is taken away", ("put", *one[1:]), gone)
-    elif one[0] in ("mend", "put"):
-        _, epoch, upto, value = one
-        after = _written(world, epoch, upto, value, rules.repair_compares, rules.repair_checks)
-        rest = ("clean", epoch, True) if rules.repaired == "clean" and after is not None else ()
-        yield to("repair.database", "another epoch: dropped" if after is None else f"write {value}", rest, after)
-    else:
+    elif one[0] == "clean":
         yield _stamp(world, one, rules, to)
+    else:
+        yield _repair(world, one, rules, to)
+
+
+def _repair(world: World, one: tuple, rules: Rules, to) -> Step:
+    step, epoch = one[:2]
+    if step == "repair" and world.epoch & 1:
+        return to("repair.read", "the file is not the truth any more", ())
+    if step == "repair":
+        return to("repair.read", f"write {world.value}", ("mend", world.epoch, world.log, world.value))
+    _, _, upto, value = one
+    if step == "mend" and rules.repair_takes == "row_away_first":
+        gone = world._replace(row=0) if world.epoch == epoch and upto >= world.version else world
+        return to("repair.database", "the row is taken away", ("put", *one[1:]), gone)
+    after = _written(world, epoch, upto, value, rules.repair_compares, rules.repair_checks)
+    rest = ("clean", epoch, True) if rules.repaired == "clean" and after is not None else ()
+    return to("repair.database", "another epoch: dropped" if after is None else f"write {value}", rest, after)
 
 
 def _compare(world: World, one: tuple, rules: Rules, to) -> Step:
@@ -157,7 +186,11 @@ def _stamp(world: World, one: tuple, rules: Rules, to) -> Step:
     _, epoch, corrupt = one
     if world.stage != COPIED or (rules.stamp_checks == "epoch" and world.epoch != epoch):
         return to("verify.stamp", "another epoch or phase: nothing recorded", ())
-    fault = "unseen: verified, but this pass has not found the row whole" if corrupt or world.epoch != epoch else ""
+    fault = (
+        "unseen: verified, but this pass has not found the row whole"
+        if corrupt or world.epoch != epoch
+        else ""
+    )
     return to("verify.stamp", "verified", (), world._replace(stage=VERIFIED, fault=fault))
 
 
@@ -170,7 +203,9 @@ def _broken(world: World) -> str | None:
         return world.fault
     if world.epoch & 1:
         if world.row < world.value and not world.corrupt:
-            return f"lost write: PostgreSQL is the truth and has write {world.row}, the file had {world.value}"
+            return (
+                f"lost write: PostgreSQL is the truth and has write {world.row}, the file had {world.value}"
+            )
     elif _drained(world) and not any(world.passes) and not world.corrupt and world.row != world.value:
         return f"lost write: drained, PostgreSQL has write {world.row}, the file {world.value}"
     return None

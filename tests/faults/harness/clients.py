@@ -83,7 +83,7 @@ def change_email(services: Services, effects: Effects, op: str, rng: random.Rand
 
 
 def change_password(services: Services, effects: Effects, op: str, rng: random.Random) -> None:
-    """PUT /api/change-password, without the bcrypt: the kept token goes into the file's log, or the event to auth_db."""
+    """PUT /api/change-password without the bcrypt: the kept token goes into the file's log, or an event to auth_db."""
     key, value = _some_key(rng), f"hash {op}"
     effects([[key, {"password": value}]])
 

@@ -127,7 +127,9 @@ class Controller:
         with connection, suppress(OSError, ValueError):
             said = json.loads(connection.recv(4096))
             fate = self._fate(said["role"], said["point"])
-            self._journal.note("point", role=said["role"], point=said["point"], fate=fate.what if fate else "go")
+            self._journal.note(
+                "point", role=said["role"], point=said["point"], fate=fate.what if fate else "go"
+            )
             if fate is not None and not self._carry_out(fate, said["role"], said["pid"]):
                 return
             connection.sendall(b"go\n")
@@ -140,7 +142,9 @@ class Controller:
             self._changed.notify_all()
             if self._closed:
                 return None
-            found = [fate for fate in self._fates.get(role, ()) if fate.point == point and fate.visit == visit]
+            found = [
+                fate for fate in self._fates.get(role, ()) if fate.point == point and fate.visit == visit
+            ]
         return found[0] if found else None
 
     def _carry_out(self, fate: Fate, role: str, pid: int) -> bool:

@@ -42,7 +42,9 @@ class Corruptor:
 
     def _plant_one(self, form: tuple[str, str, str, str], number: int) -> None:
         name, database, change, still = form
-        keys = [row[0] for row in run_sql(self.databases.user_db, "SELECT id FROM users WHERE status = 'active'")]
+        keys = [
+            row[0] for row in run_sql(self.databases.user_db, "SELECT id FROM users WHERE status = 'active'")
+        ]
         if not keys:
             return
         values = {"key": self.rng.choice(keys), "n": 10_000_000 + number}

@@ -69,7 +69,7 @@ def run(name: str, journal: Journal, role: str, environ: dict[str, str], argumen
     except Refused as refused:
         journal.note("result", role=role, refused=[issue.code for issue in refused.issues])
         code = REFUSED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, it goes into the history)
         journal.note("result", role=role, failed=f"{type(error).__name__}: {error}"[:400])
         traceback.print_exc()
         code = FAILED
@@ -197,7 +197,9 @@ class NoQueue(TaskQueue):
 
 def _some_chunk(session: Session, plan_id: str, rng: random.Random) -> int | None:
     with session.migration.connect() as connection:
-        chunks = connection.exec_driver_sql("SELECT chunk, state FROM chunks WHERE plan_id = %s", (plan_id,)).all()
+        chunks = connection.exec_driver_sql(
+            "SELECT chunk, state FROM chunks WHERE plan_id = %s", (plan_id,)
+        ).all()
     waiting = [number for number, state in chunks if state != "done" or rng.random() < 0.1]
     return rng.choice(waiting) if waiting else None
 
@@ -211,10 +213,12 @@ def _small_chunks() -> None:
 
 @job
 def bring_level(work: Work) -> None:
-    """The side that follows is brought up to date, whichever it is."""
+    """Registrations come to their end, and the side that follows is brought up to date, whichever it is."""
     with work.session() as session:
         state = session.file.state()
         follow_all(session, state.epoch)
+        if not state.file_is_truth:
+            open_services(work.settings("user"), work.environ).settling.sweep(older_than=0.0)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             if state.file_is_truth:

@@ -88,7 +88,9 @@ def unexplained(rows: dict[int, Row], writes: list[Write]) -> list[str]:
     faults = []
     for cell in sorted(stored.keys() | by_cell.keys()):
         value = stored.get(cell, ABSENT)
-        sources = [(write.end, write.name) for write in (*by_cell[cell], *nameless) if write.explains(cell, value)]
+        sources = [
+            (write.end, write.name) for write in (*by_cell[cell], *nameless) if write.explains(cell, value)
+        ]
         if cell not in first.effects and cell not in stored:
             sources.append((0.0, first.name))
         fault = _fault(cell, value, sources, by_cell[cell])
@@ -97,11 +99,17 @@ def unexplained(rows: dict[int, Row], writes: list[Write]) -> list[str]:
     return faults
 
 
-def _fault(cell: tuple[int, str], value: Any, sources: list[tuple[float, str]], writes: list[Write]) -> str | None:
-    newest = max((write for write in writes if write.acknowledged), key=lambda write: write.begin, default=None)
+def _fault(
+    cell: tuple[int, str], value: Any, sources: list[tuple[float, str]], writes: list[Write]
+) -> str | None:
+    newest = max(
+        (write for write in writes if write.acknowledged), key=lambda write: write.begin, default=None
+    )
     where = f"user {cell[0]} {cell[1]}: {value!r}"
     if not sources:
         return f"{where} was written by nobody"
     if newest is not None and max(sources)[0] < newest.begin:
-        return f"{where} of {max(sources)[1]}, but {newest.name} has written {newest.effects[cell]!r} after it"
+        return (
+            f"{where} of {max(sources)[1]}, but {newest.name} has written {newest.effects[cell]!r} after it"
+        )
     return None

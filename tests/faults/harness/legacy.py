@@ -55,7 +55,9 @@ def rows_of_file(path: Path) -> dict[int, Row]:
     """What the file holds."""
     file = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)
     try:
-        return {row[0]: row[1:] for row in file.execute("SELECT id, email, password, name, created_at FROM users")}
+        return {
+            row[0]: row[1:] for row in file.execute("SELECT id, email, password, name, created_at FROM users")
+        }
     finally:
         file.close()
 

@@ -16,7 +16,9 @@ from tests.faults.harness.legacy import FIELDS, Row, email
 Form = Callable[[sqlite3.Connection, random.Random, str], None]
 
 
-def write_for(path: Path, journal: Journal, role: str, rng: random.Random, seconds: float, pause: float) -> None:
+def write_for(
+    path: Path, journal: Journal, role: str, rng: random.Random, seconds: float, pause: float
+) -> None:
     """Write for so long, on one connection that is opened before anything is captured and never again."""
     file = sqlite3.connect(path, isolation_level=None, timeout=0.05)
     deadline = time.monotonic() + seconds
@@ -46,7 +48,9 @@ def _transaction(file: sqlite3.Connection, journal: Journal, op: str, rng: rando
 
 
 def _rows(file: sqlite3.Connection) -> dict[int, Row]:
-    return {row[0]: row[1:] for row in file.execute("SELECT id, email, password, name, created_at FROM users")}
+    return {
+        row[0]: row[1:] for row in file.execute("SELECT id, email, password, name, created_at FROM users")
+    }
 
 
 def changes(before: dict[int, Row], after: dict[int, Row]) -> list[list[object]]:
@@ -66,33 +70,46 @@ def _a_key(file: sqlite3.Connection, rng: random.Random) -> int:
 
 
 def insert(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
-    file.execute("INSERT INTO users (email, password, name) VALUES (?, ?, ?)", (email(rng.randrange(99)), f"hash {op}", op))
+    file.execute(
+        "INSERT INTO users (email, password, name) VALUES (?, ?, ?)",
+        (email(rng.randrange(99)), f"hash {op}", op),
+    )
 
 
 def insert_with_key(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
-    file.execute("INSERT INTO users (id, email, password, name) VALUES (?, ?, ?, ?)",
-                 (rng.choice((rng.randint(1, 70), -rng.randint(1, 5))), email(rng.randrange(99)), f"hash {op}", op))  # fmt: skip
+    file.execute(
+        "INSERT INTO users (id, email, password, name) VALUES (?, ?, ?, ?)",
+        (rng.choice((rng.randint(1, 70), -rng.randint(1, 5))), email(rng.randrange(99)), f"hash {op}", op),
+    )
 
 
 def insert_or_ignore(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
-    file.execute("INSERT OR IGNORE INTO users (email, password, name) VALUES (?, ?, ?)",
-                 (email(rng.randrange(99)), f"hash {op}", op))  # fmt: skip
+    file.execute(
+        "INSERT OR IGNORE INTO users (email, password, name) VALUES (?, ?, ?)",
+        (email(rng.randrange(99)), f"hash {op}", op),
+    )
 
 
 def insert_or_replace(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
-    file.execute("INSERT OR REPLACE INTO users (email, password, name) VALUES (?, ?, ?)",
-                 (email(rng.randrange(99)), f"hash {op}", op))  # fmt: skip
+    file.execute(
+        "INSERT OR REPLACE INTO users (email, password, name) VALUES (?, ?, ?)",
+        (email(rng.randrange(99)), f"hash {op}", op),
+    )
 
 
 def replace_by_key(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
-    file.execute("REPLACE INTO users (id, email, password, name) VALUES (?, ?, ?, ?)",
-                 (_a_key(file, rng), email(rng.randrange(99)), f"hash {op}", op))  # fmt: skip
+    file.execute(
+        "REPLACE INTO users (id, email, password, name) VALUES (?, ?, ?, ?)",
+        (_a_key(file, rng), email(rng.randrange(99)), f"hash {op}", op),
+    )
 
 
 def upsert(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
-    file.execute("INSERT INTO users (email, password, name) VALUES (?, ?, ?)"
-                 " ON CONFLICT (email) DO UPDATE SET name = excluded.name, password = excluded.password",
-                 (email(rng.randrange(99)), f"hash {op}", op))  # fmt: skip
+    file.execute(
+        "INSERT INTO users (email, password, name) VALUES (?, ?, ?)"
+        " ON CONFLICT (email) DO UPDATE SET name = excluded.name, password = excluded.password",
+        (email(rng.randrange(99)), f"hash {op}", op),
+    )
 
 
 def update(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
@@ -108,12 +125,17 @@ def update_many(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
 
 
 def update_or_replace(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
-    file.execute("UPDATE OR REPLACE users SET email = ?, name = ? WHERE id = ?",
-                 (email(rng.randrange(99)), op, _a_key(file, rng)))  # fmt: skip
+    file.execute(
+        "UPDATE OR REPLACE users SET email = ?, name = ? WHERE id = ?",
+        (email(rng.randrange(99)), op, _a_key(file, rng)),
+    )
 
 
 def move_key(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
-    file.execute("UPDATE OR REPLACE users SET id = ?, name = ? WHERE id = ?", (rng.randint(1, 80), op, _a_key(file, rng)))
+    file.execute(
+        "UPDATE OR REPLACE users SET id = ?, name = ? WHERE id = ?",
+        (rng.randint(1, 80), op, _a_key(file, rng)),
+    )
 
 
 def delete(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
@@ -150,6 +172,21 @@ def rolled_back(file: sqlite3.Connection, rng: random.Random, op: str) -> None:
 
 
 FORMS: tuple[Form, ...] = (
-    insert, insert_with_key, insert_or_ignore, insert_or_replace, replace_by_key, upsert, update, update, update_password,
-    update_many, update_or_replace, move_key, delete, delete_and_insert_again, swap_emails, partly_rolled_back, rolled_back,
-)  # fmt: skip
+    insert,
+    insert_with_key,
+    insert_or_ignore,
+    insert_or_replace,
+    replace_by_key,
+    upsert,
+    update,
+    update,
+    update_password,
+    update_many,
+    update_or_replace,
+    move_key,
+    delete,
+    delete_and_insert_again,
+    swap_emails,
+    partly_rolled_back,
+    rolled_back,
+)

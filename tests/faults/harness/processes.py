@@ -18,9 +18,16 @@ from tests.faults.harness.journal import Journal
 
 KILLED = -signal.SIGKILL
 PRELOADED = [
-    "tests.faults.run", "tests.faults.harness.jobs", "psycopg2.extras", "sqlalchemy.dialects.postgresql.psycopg2",
-    "celery.app.amqp", "celery.app.control", "celery.worker.state", "celery.events.state", "kombu.transport.redis",
-]  # fmt: skip
+    "tests.faults.harness.report",
+    "tests.faults.harness.jobs",
+    "psycopg2.extras",
+    "sqlalchemy.dialects.postgresql.psycopg2",
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.worker.state",
+    "celery.events.state",
+    "kombu.transport.redis",
+]
 
 
 def start_fork_server() -> None:
@@ -45,7 +52,9 @@ class Crew:
         self._numbers: dict[str, int] = {}
         self._running: dict[str, BaseProcess] = {}
 
-    def start(self, job: str, fates: list[Fate] | None = None, called: str | None = None, **arguments: Any) -> str:
+    def start(
+        self, job: str, fates: list[Fate] | None = None, called: str | None = None, **arguments: Any
+    ) -> str:
         """Start a process; returns its role, `job#number` (`called#number`)."""
         called = called or job
         number = self._numbers[called] = self._numbers.get(called, 0) + 1
@@ -54,7 +63,9 @@ class Crew:
         environ = {**self._environ, CONTROL_VARIABLE: str(self._controller.path), ROLE_VARIABLE: role}
         target = (job, str(self._journal.path), role, environ, arguments, str(self._home / "output"))
         process = multiprocessing.Process(target=_run, args=target, name=role)
-        self._journal.note("started", role=role, fates=[vars(fate) for fate in fates or []], arguments=arguments)
+        self._journal.note(
+            "started", role=role, fates=[vars(fate) for fate in fates or []], arguments=arguments
+        )
         process.start()
         self._running[role] = process
         return role
@@ -109,7 +120,9 @@ class Crew:
             self.kill(role)
 
 
-def _run(job: str, journal: str, role: str, environ: dict[str, str], arguments: dict[str, Any], output: str) -> None:
+def _run(
+    job: str, journal: str, role: str, environ: dict[str, str], arguments: dict[str, Any], output: str
+) -> None:
     """In the forked process."""
     from tests.faults.harness import jobs
 

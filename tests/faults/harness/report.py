@@ -51,7 +51,11 @@ def table(verdicts: Iterable[dict[str, Any]]) -> str:
           for point in POINTS if tally["visits"][point]),
     ]  # fmt: skip
     if failed:
-        lines += ["", "Replay a failure: " + ", ".join(f"`python -m tests.faults.run --seed {seed}`" for seed in failed)]
+        lines += [
+            "",
+            "Replay a failure: "
+            + ", ".join(f"`python -m tests.faults.run --seed {seed}`" for seed in failed),
+        ]
     return "\n".join(lines)
 
 
@@ -69,4 +73,6 @@ def _pauses(seeds: list[dict[str, Any]], name: str) -> str:
     values = sorted(value for seed in seeds for value in seed[name])
     if not values:
         return "none"
-    return " / ".join(f"{values[max(0, math.ceil(share * len(values)) - 1)]:.0f} ms" for share in (0.5, 0.99, 1.0))
+    return " / ".join(
+        f"{values[max(0, math.ceil(share * len(values)) - 1)]:.0f} ms" for share in (0.5, 0.99, 1.0)
+    )

@@ -20,8 +20,7 @@ from tests.faults.harness.processes import Crew
 from tests.faults.harness.servers import Databases, Servers
 from tests.faults.harness.story import Story, Stuck
 
-
-_SCRATCH = Path("/dev/shm")  # noqa: S108 (commits are flushed to disk; here that costs nothing)
+_SCRATCH = Path("/dev/shm")
 
 
 @dataclass
@@ -85,7 +84,12 @@ def _play(
     journal = Journal(folder / "history.jsonl", "story")
     controller = Controller(folder, journal)
     controller.acts = _acts(servers, databases)
-    crew = Crew(folder, controller, journal, servers.environment(databases, file, cutover_budget_ms=2000, migration_lease_seconds=1))
+    crew = Crew(
+        folder,
+        controller,
+        journal,
+        servers.environment(databases, file, cutover_budget_ms=2000, migration_lease_seconds=1),
+    )
     intensity = rng.choice((0.3, 0.6, 0.9, 1.0))
     parts = {
         "monolith_writer": rng.choice((1, 1, 2)), "client": rng.choice((1, 2)), "applier": rng.choice((0, 1, 2)),

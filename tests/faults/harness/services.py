@@ -1,4 +1,4 @@
-"""The code of both services in one process, without HTTP between them: what a request does to the stores is the same."""
+"""The code of both services in one process, without HTTP: what a request does to the stores is the same."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -76,7 +76,11 @@ def open_services(settings: Settings, urls: Mapping[str, str]) -> Services:
     accounts = Accounts(Credentials(auth, auth_truth, PasswordHasher(4, 1, 1)))
     settling = Settling(user_truth, user, accounts)
     return Services(
-        Registration(user_truth, accounts, settling), Profiles(user_truth, accounts), settling, accounts, auth_truth
+        Registration(user_truth, accounts, settling),
+        Profiles(user_truth, accounts),
+        settling,
+        accounts,
+        auth_truth,
     )
 
 

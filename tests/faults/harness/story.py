@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.faults.harness.cast import WRITERS, Cast
 from tests.faults.harness.control import Controller, Fate
