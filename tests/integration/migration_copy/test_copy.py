@@ -1,8 +1,11 @@
 """The bulk copy brings every row, exactly, once, whatever happens to it."""
 
+import itertools
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,6 +42,16 @@ def _begin(session: Session) -> Plan:
     return plan
 
 
+@contextmanager
+def _chunk(session: Session, plan: Plan, chunk: Chunk | None = None) -> Iterator[copy_chunk.ChunkText]:
+    """A chunk (default: the whole table) as a task has it in its hands."""
+    with (
+        opened(folder(session.settings), plan.snapshot, plan.id) as snapshot,
+        copy_chunk.read(snapshot, chunk or Chunk(plan.id, 1, *WHOLE)) as text,
+    ):
+        yield text
+
+
 def _write_both(session: Session, plan: Plan, text: copy_chunk.ChunkText, number: int = 1) -> None:
     chunk = Chunk(plan.id, number, *WHOLE)
     copy_chunk.write(session.user, USER, plan, chunk, text)
@@ -56,7 +69,7 @@ def test_every_row_is_copied_in_chunks_and_the_phase_becomes_copied(
     assert len(chunks) > 5
     assert chunks[0][0] == 1
     assert chunks[-1][1] == 300
-    assert all(one[1] + 1 == two[0] for one, two in zip(chunks, chunks[1:], strict=False))
+    assert all(one[1] + 1 == two[0] for one, two in itertools.pairwise(chunks))
     assert {state for _, _, state in chunks} == {"done"}
     for engine in (session.user, session.auth):
         assert query(engine, "SELECT sum(rows), sum(rejected) FROM migration_chunks") == [(300, 0)]
@@ -73,31 +86,29 @@ def test_what_changed_after_a_chunk_was_read_is_not_overwritten_nor_brought_back
     session: Session, legacy: sqlite3.Connection
 ) -> None:
     plan = _begin(session)
-    with opened(folder(session.settings), plan.snapshot, plan.id) as snapshot:
-        with copy_chunk.read(snapshot, Chunk(plan.id, 1, *WHOLE)) as text:
-            legacy.execute("DELETE FROM users WHERE id = 7")
-            legacy.execute("UPDATE users SET name = 'new' WHERE id = 8")
-            legacy.execute("UPDATE users SET id = 900 WHERE id = 9")
-            legacy.execute(
-                "INSERT OR REPLACE INTO users (id, email, password) VALUES (10, 'user11@example.com', 'h')"
-            )
-            catch_up(session.file, session.targets)
-            legacy.execute("UPDATE users SET name = 'later' WHERE id = 12")  # in the log, not applied
-            _write_both(session, plan, text)
+    with _chunk(session, plan) as text:
+        legacy.execute("DELETE FROM users WHERE id = 7")
+        legacy.execute("UPDATE users SET name = 'new' WHERE id = 8")
+        legacy.execute("UPDATE users SET id = 900 WHERE id = 9")
+        legacy.execute(
+            "INSERT OR REPLACE INTO users (id, email, password) VALUES (10, 'user11@example.com', 'h')"
+        )
+        catch_up(session.file, session.targets)
+        legacy.execute("UPDATE users SET name = 'later' WHERE id = 12")  # in the log, not applied
+        _write_both(session, plan, text)
     catch_up(session.file, session.targets)
     assert accounts(session) == plain_accounts(legacy)
 
 
 def test_a_chunk_that_comes_twice_changes_nothing(session: Session, legacy: sqlite3.Connection) -> None:
     plan = _begin(session)
-    with opened(folder(session.settings), plan.snapshot, plan.id) as snapshot:
-        with copy_chunk.read(snapshot, Chunk(plan.id, 1, *WHOLE)) as text:
-            _write_both(session, plan, text)
-            legacy.execute("DELETE FROM users WHERE id = 5")
-            legacy.execute("UPDATE users SET email = 'x@example.com' WHERE id = 6")
-            catch_up(session.file, session.targets)
-            _write_both(session, plan, text)
-            _write_both(session, plan, text, number=2)  # not even under another number
+    with _chunk(session, plan) as text:
+        _write_both(session, plan, text)
+        legacy.execute("DELETE FROM users WHERE id = 5")
+        legacy.execute("UPDATE users SET email = 'x@example.com' WHERE id = 6")
+        catch_up(session.file, session.targets)
+        _write_both(session, plan, text)
+        _write_both(session, plan, text, number=2)  # not even under another number
     assert accounts(session) == plain_accounts(legacy)
 
 
@@ -109,9 +120,8 @@ def test_a_chunk_that_died_between_the_databases_is_completed(
     passes.advance(session, queue, throttle, plan.id)  # type: ignore[arg-type]
     held = plans.lease(session.migration, plan.id, 1, "a worker that dies", 0.0)
     assert held is not None
-    with opened(folder(session.settings), plan.snapshot, plan.id) as snapshot:
-        with copy_chunk.read(snapshot, held.chunk) as text:
-            copy_chunk.write(session.user, USER, plan, held.chunk, text)
+    with _chunk(session, plan, held.chunk) as text:
+        copy_chunk.write(session.user, USER, plan, held.chunk, text)
     query(session.migration, "UPDATE chunks SET queued_at = queued_at - interval '1 hour'")
     work_off(session, plan)
     assert copy.finish(session, plan)
@@ -143,9 +153,8 @@ def test_a_plan_of_a_former_epoch_writes_nothing_and_becomes_void(session: Sessi
     outcome = passes.run_chunk(session, throttle, plan.id, 1, lambda held: copy.run(session, held))
     assert outcome == "void"
     assert accounts(session) == {}
-    with opened(folder(session.settings), plan.snapshot, plan.id) as snapshot:
-        with copy_chunk.read(snapshot, Chunk(plan.id, 1, *WHOLE)) as text, pytest.raises(Superseded):
-            _write_both(session, plan, text)
+    with _chunk(session, plan) as text, pytest.raises(Superseded):
+        _write_both(session, plan, text)
 
 
 def test_a_database_that_lost_its_chunks_gets_them_again(

@@ -1,4 +1,4 @@
-"""Verification finds every planted difference, to the row and column, raises no false alarm, and repairs what it finds."""
+"""Verification finds every planted difference, to row and column, raises no false alarm, and mends what it finds."""
 
 import sqlite3
 import threading
