@@ -5,6 +5,7 @@
 
 RUN := .venv/bin/python
 SEEDS ?= 20
+ARGS ?=
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -28,8 +29,8 @@ status: env ## what of the stack runs
 demo: env ## the whole migration on a sample file under live traffic, then stop everything
 	@$(RUN) -m devstack.demo
 
-test: env ## all tests
-	@$(RUN) -m pytest
+test: env ## all tests (ARGS="-k name" for some)
+	@$(RUN) -m pytest $(ARGS)
 
 unit: env ## the tests that need no server
 	@$(RUN) -m pytest tests/unit
