@@ -1,14 +1,18 @@
 """An HTTP/1.1 server on the event loop, for one handler; it ends without failing a request."""
 
 import asyncio
+import socket
 import time
 
 from gateway_app.http1.connection import ClientConnection, Handler, Refusal
+from gateway_app.http1.listener import listen, refuse_new_connections
 from gateway_app.http1.response import Headers, header_block
 
 MAX_CONNECTIONS = 8192
 BACKLOG = 1024
 SWEEP_SECONDS = 0.5
+HANDSHAKE_SECONDS = 0.1
+"""Time for connections that were asked for before the drain to be accepted."""
 
 
 class HttpServer:
@@ -34,6 +38,7 @@ class HttpServer:
         self.draining = False
         self._address = (host, port)
         self._connections: set[ClientConnection] = set()
+        self._socket: socket.socket | None = None
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -60,8 +65,11 @@ class HttpServer:
         """Listens. OSError when the port is taken."""
         loop = asyncio.get_running_loop()
         host, port = self._address
-        self._listener = await loop.create_server(lambda: ClientConnection(self), host, port, backlog=BACKLOG)
-        self._address = (host, self._listener.sockets[0].getsockname()[1])
+        self._socket = listen(host, port, BACKLOG)
+        self._address = (host, self._socket.getsockname()[1])
+        self._listener = await loop.create_server(
+            lambda: ClientConnection(self), sock=self._socket, backlog=BACKLOG
+        )
         self._sweeper = loop.create_task(self._sweep())
 
     async def drain(self, notice: float, grace: float) -> bool:
@@ -72,7 +80,9 @@ class HttpServer:
         """
         self.draining = True
         await self._empty(time.monotonic() + notice, close_idle=False)
-        if self._listener is not None:
+        if self._listener is not None and self._socket is not None:
+            refuse_new_connections(self._socket)
+            await asyncio.sleep(HANDSHAKE_SECONDS)
             self._listener.close()
         empty = await self._empty(time.monotonic() + grace, close_idle=True)
         if self._sweeper is not None:

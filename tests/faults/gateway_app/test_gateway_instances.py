@@ -55,27 +55,31 @@ def test_a_request_that_may_have_been_acted_on_is_never_sent_twice(tmp_path: Pat
     def dies(_request: Received, _client: socket.socket) -> None:
         return None
 
-    with Upstream(act=dies) as one, Upstream(act=dies) as other, gateway_for(tmp_path, redis_url, one, other) as gateway:
-        if True:
-            for number in range(6):
-                answer = gateway.request("PUT", "/api/profile", bearer(), {"name": f"n{number}"})
-                assert (answer.status, answer.json["code"]) == (502, "bad_gateway")
-            bodies = Counter(request.body for request in one.received + other.received)
-            assert len(bodies) == 6 and set(bodies.values()) == {1}
-            answer = gateway.request("GET", "/api/profile", bearer())
-            assert answer.status == 502
-            assert len(one.received + other.received) == 8  # each instance was asked once
+    with (
+        Upstream(act=dies) as one,
+        Upstream(act=dies) as other,
+        running(tmp_path, redis_url, user_service_urls=urls(one, other)) as gateway,
+    ):
+        for number in range(6):
+            answer = gateway.request("PUT", "/api/profile", bearer(), {"name": f"n{number}"})
+            assert (answer.status, answer.json["code"]) == (502, "bad_gateway")
+        bodies = Counter(request.body for request in one.received + other.received)
+        assert len(bodies) == 6 and set(bodies.values()) == {1}
+        answer = gateway.request("GET", "/api/profile", bearer())
+        assert answer.status == 502
+        assert len(one.received + other.received) == 8  # each instance was asked once
 
 
 def test_a_request_that_nobody_took_goes_to_another_instance(tmp_path: Path, redis_url: str) -> None:
-    with Upstream() as one, Upstream() as other:
-        with running(tmp_path, redis_url, user_service_urls=urls(one, other)) as gateway:
-            assert len(answering(gateway, 10)) == 2
-            other.stop()
-            found = {
-                gateway.request("PUT", "/api/profile", bearer(), {"n": n}).json["port"] for n in range(10)
-            }
-            assert found == {one.port}
+    with (
+        Upstream() as one,
+        Upstream() as other,
+        running(tmp_path, redis_url, user_service_urls=urls(one, other)) as gateway,
+    ):
+        assert len(answering(gateway, 10)) == 2
+        other.stop()
+        found = {gateway.request("PUT", "/api/profile", bearer(), {"n": n}).json["port"] for n in range(10)}
+        assert found == {one.port}
 
 
 def test_an_idle_connection_that_the_service_has_closed_harms_no_request(
@@ -102,17 +106,18 @@ def test_an_instance_that_drains_gets_no_more_and_loses_nothing(tmp_path: Path, 
     def drains(_request: Received, _client: socket.socket) -> bytes:
         return reply(503, {"success": False, "message": "draining"}, X_Draining="1")
 
-    with Upstream() as one, Upstream() as other:
-        with running(tmp_path, redis_url, user_service_urls=urls(one, other)) as gateway:
-            other.act, other.ready = drains, False
-            for number in range(10):
-                assert (
-                    gateway.request("PUT", "/api/profile", bearer(), {"n": number}).json["port"] == one.port
-                )
-            assert len(other.received) <= 1
-            one.act, one.ready = drains, False
-            assert gateway.request("PUT", "/api/profile", bearer(), {}).status == 503
-            assert gateway.request("GET", "/api/profile", bearer()).all("x-draining") == []
+    with (
+        Upstream() as one,
+        Upstream() as other,
+        running(tmp_path, redis_url, user_service_urls=urls(one, other)) as gateway,
+    ):
+        other.act, other.ready = drains, False
+        for number in range(10):
+            assert gateway.request("PUT", "/api/profile", bearer(), {"n": number}).json["port"] == one.port
+        assert len(other.received) <= 1
+        one.act, one.ready = drains, False
+        assert gateway.request("PUT", "/api/profile", bearer(), {}).status == 503
+        assert gateway.request("GET", "/api/profile", bearer()).all("x-draining") == []
 
 
 def test_without_any_instance_the_answer_comes_at_once_and_so_does_recovery(
