@@ -6,14 +6,16 @@ its whole history when a promise broke, in `.run/faults/seed-S/`.
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 from devstack.schema import PROJECT
 from tests.faults.harness import report
 from tests.faults.harness.processes import start_fork_server
-from tests.faults.harness.seed import Verdict, run_seed
+from tests.faults.harness.seed import run_seed
 from tests.faults.harness.servers import Servers
+from tests.faults.harness.verdict import Verdict
 
 HOME = PROJECT / ".run" / "faults"
 
@@ -27,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     seeds = (
         [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers and processes end with us
     start_fork_server()
     verdicts = []
     with Servers() as servers:

@@ -33,6 +33,7 @@ class Corruptor:
     planted: list[Corruption] = field(default_factory=list)
     found: int = 0
     healed: int = 0
+    touched: set[int] = field(default_factory=set)
     missed: list[str] = field(default_factory=list)
 
     def plant(self, count: int) -> None:
@@ -50,6 +51,7 @@ class Corruptor:
         values = {"key": self.rng.choice(keys), "n": 10_000_000 + number}
         if _change(getattr(self.databases, database), change.format(**values)):
             key = values["n"] if name.startswith("extra") else values["key"]
+            self.touched.add(key)
             self.planted.append(Corruption(key, database, name, still.format(**values)))
             self.journal.note("planted", key=key, form=name)
 

@@ -4,6 +4,15 @@ import random
 
 from tests.faults.harness.control import ACT, HOLD, KILL, TERM, Fate
 
+EVENT_POINTS = (
+    "sequencer.locked",
+    "sequencer.before_commit",
+    "sequencer.committed",
+    "relay.published",
+    "consumer.counted",
+    "consumer.before_commit",
+    "consumer.committed",
+)
 POINTS = {
     "dual-write": ("dual_write.before_commit", "dual_write.committed"),
     "applier": (
@@ -77,6 +86,8 @@ POINTS = {
         "registration.credential_put",
         "registration.activated",
     ),
+    "events_of_user": EVENT_POINTS,
+    "events_of_auth": EVENT_POINTS,
     "sweeper": ("settle.asked", "settle.done"),
 }
 """Which points a process of a kind passes."""

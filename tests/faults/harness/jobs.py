@@ -30,7 +30,7 @@ from migration.task_queue import TaskQueue
 from migration.throttle import Throttle
 from service_kit.errors import Unavailable
 from service_kit.settings import Settings, load
-from tests.faults.harness import clients, monolith
+from tests.faults.harness import clients, event_jobs, monolith
 from tests.faults.harness.journal import Journal
 from tests.faults.harness.services import open_services
 
@@ -112,6 +112,18 @@ def client(work: Work, seed: int, seconds: float, pause: float) -> None:
     """Both services in one process, and somebody who sends them requests."""
     services = open_services(work.settings("user"), work.environ)
     clients.request_for(services, work.journal, work.role, random.Random(seed), seconds, pause)
+
+
+@job
+def events_of_user(work: Work, seconds: float) -> None:
+    """python -m user_app.events."""
+    event_jobs.work(work.settings("user"), "user", work.environ)
+
+
+@job
+def events_of_auth(work: Work, seconds: float) -> None:
+    """python -m auth_app.events."""
+    event_jobs.work(work.settings("auth"), "auth", work.environ)
 
 
 @job

@@ -18,7 +18,7 @@ from tests.faults.harness.journal import Journal
 
 KILLED = -signal.SIGKILL
 PRELOADED = [
-    "tests.faults.harness.report",
+    "tests.faults.harness.seed",
     "tests.faults.harness.jobs",
     "psycopg2.extras",
     "sqlalchemy.dialects.postgresql.psycopg2",

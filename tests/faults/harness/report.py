@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from service_kit.steps import POINTS
-from tests.faults.harness.seed import Verdict
+from tests.faults.harness.verdict import Verdict
 
 
 def keep(verdict: Verdict, path: Path) -> None:
@@ -40,6 +40,7 @@ def table(verdicts: Iterable[dict[str, Any]]) -> str:
         f"| processes killed at a named point | {sum(tally['kills'].values()):,} |",
         f"| processes stalled at a named point | {sum(tally['holds'].values()):,} |",
         *(f"| {name} | {count:,} |" for name, count in sorted(tally["acts"].items())),
+        f"| events appended, each with one effect in each service | {total['events']:,} |",
         f"| cutovers | {total['cutovers']:,} |", f"| rollbacks | {total['rollbacks']:,} |",
         f"| pause of writers at a cutover, p50 / p99 / longest | {_pauses(seeds, 'cutover_ms')} |",
         f"| pause of writers at a rollback, p50 / p99 / longest | {_pauses(seeds, 'rollback_ms')} |",
@@ -59,7 +60,7 @@ def table(verdicts: Iterable[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-_SUMS = ("writes", "acknowledged", "planted", "found", "healed", "cutovers", "rollbacks")
+_SUMS = ("writes", "acknowledged", "planted", "found", "healed", "cutovers", "rollbacks", "events")
 
 
 def _count(seeds: list[dict[str, Any]], name: str) -> Counter[str]:

@@ -5,70 +5,42 @@ import resource
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tests.faults.harness import legacy
+from tests.faults.harness import event_jobs, event_judge, legacy
 from tests.faults.harness.cast import Cast
 from tests.faults.harness.compare import differences
-from tests.faults.harness.control import Controller, Tally
+from tests.faults.harness.control import Controller
 from tests.faults.harness.corrupt import Corruptor
 from tests.faults.harness.journal import Journal, read
 from tests.faults.harness.judge import unexplained, writes_of
 from tests.faults.harness.processes import Crew
-from tests.faults.harness.servers import Databases, Servers
+from tests.faults.harness.servers import Databases, Servers, run_sql
 from tests.faults.harness.story import Story, Stuck
+from tests.faults.harness.verdict import Verdict
 
-_SCRATCH = Path("/dev/shm")
-
-
-@dataclass
-class Verdict:
-    """What came of a seed. `faults` is empty when every promise held."""
-
-    seed: int
-    faults: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    tally: Tally = field(default_factory=Tally)
-    writes: int = 0
-    acknowledged: int = 0
-    cutovers: int = 0
-    rollbacks: int = 0
-    cutover_ms: list[float] = field(default_factory=list)
-    rollback_ms: list[float] = field(default_factory=list)
-    planted: int = 0
-    found: int = 0
-    healed: int = 0
-    ending: str = ""
-    history: Path | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a line of JSON."""
-        tally = {name: dict(counts) for name, counts in vars(self.tally).items()}
-        return {**vars(self), "tally": tally, "history": str(self.history) if self.history else None}
+_SCRATCH = Path("/dev/shm")  # commits are flushed to disk; here that costs nothing
 
 
 def run_seed(seed: int, servers: Servers, home: Path, keep: bool = False) -> Verdict:
     """Run one seed; its folder under `home` keeps the history and the file when a promise broke."""
     began = time.monotonic()
-    rng = random.Random(seed)
     folder = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-", dir=_SCRATCH if _SCRATCH.is_dir() else None))
-    file = folder / "users.db"
-    legacy.make(file, rng)
-    initial = legacy.rows_of_file(file)
     databases = servers.databases(f"s{seed}")
-    verdict = Verdict(seed)
+    event_jobs.prepare(databases)
+    run = _Run(seed, servers, databases, folder)
     try:
-        verdict.faults = _play(seed, rng, servers, databases, folder, verdict)
-        verdict.faults += _judge(verdict, file, databases, initial)
+        run.play()
+        if not run.verdict.faults:
+            run.judge()
     finally:
         servers.drop(databases)
-        if verdict.faults or keep:
-            verdict.history = _moved(folder, home / f"seed-{seed}") / "history.jsonl"
+        if run.verdict.faults or keep:
+            run.verdict.history = _moved(folder, home / f"seed-{seed}") / "history.jsonl"
         shutil.rmtree(folder, ignore_errors=True)
-    verdict.seconds = time.monotonic() - began
-    return verdict
+    run.verdict.seconds = time.monotonic() - began
+    return run.verdict
 
 
 def _moved(folder: Path, kept: Path) -> Path:
@@ -77,48 +49,91 @@ def _moved(folder: Path, kept: Path) -> Path:
     return kept
 
 
-def _play(
-    seed: int, rng: random.Random, servers: Servers, databases: Databases, folder: Path, verdict: Verdict
-) -> list[str]:
-    file = folder / "users.db"
-    journal = Journal(folder / "history.jsonl", "story")
-    controller = Controller(folder, journal)
-    controller.acts = _acts(servers, databases)
-    crew = Crew(
-        folder,
-        controller,
-        journal,
-        servers.environment(databases, file, cutover_budget_ms=2000, migration_lease_seconds=1),
-    )
-    intensity = rng.choice((0.3, 0.6, 0.9, 1.0))
-    parts = {
-        "monolith_writer": rng.choice((1, 1, 2)), "client": rng.choice((1, 2)), "applier": rng.choice((0, 1, 2)),
-        "reverse_applier": rng.choice((0, 1, 2)), "sweeper": 1,
-        "chunk_worker": rng.choice((1, 2, 3)),
-    }  # fmt: skip
-    cast = Cast(crew, controller, rng, intensity, rng.choice((0.02, 0.05)), parts)
-    corruptor = Corruptor(file, databases, journal, rng)
-    story = Story(seed, file, crew, cast, controller, journal, rng, intensity, corruptor)
-    faults = []
-    try:
-        story.tell()
-        story.quiet()
-    except (Stuck, TimeoutError) as error:
-        faults.append(f"stuck: {error}")
-    finally:
-        controller.release()
-        crew.end(5.0)
-        controller.close()
-        journal.close()
-    verdict.tally = controller.tally
-    verdict.found, verdict.healed = corruptor.found, corruptor.healed
-    verdict.planted = corruptor.found + corruptor.healed + len(corruptor.missed)
-    faults += corruptor.missed
-    verdict.ending = story.phase()
-    return faults
+class _Run:
+    """Everything that the seed decides, and what came of it."""
+
+    def __init__(self, seed: int, servers: Servers, databases: Databases, folder: Path) -> None:
+        self.verdict = Verdict(seed)
+        self._rng = random.Random(seed)
+        self._databases = databases
+        self._file = folder / "users.db"
+        legacy.make(self._file, self._rng)
+        self._initial = legacy.rows_of_file(self._file)
+        self._journal = Journal(folder / "history.jsonl", "story")
+        self._controller = Controller(folder, self._journal)
+        self._controller.acts = _acts(servers, databases)
+        environ = servers.environment(
+            databases, self._file, cutover_budget_ms=2000, migration_lease_seconds=1, event_poll_seconds=0.1
+        )
+        self._crew = Crew(folder, self._controller, self._journal, environ)
+        self._corruptor = Corruptor(self._file, databases, self._journal, self._rng)
+
+    def play(self) -> None:
+        """The story, under its writers and kills."""
+        story = self._story()
+        try:
+            story.tell()
+            story.quiet()
+        except (Stuck, TimeoutError) as error:
+            self.verdict.faults.append(f"stuck: {error}")
+        finally:
+            self._controller.release()
+            self._crew.end(5.0)
+            self._controller.close()
+            self._journal.close()
+        self.verdict.tally = self._controller.tally
+        self.verdict.ending = story.phase()
+
+    def _story(self) -> Story:
+        rng = self._rng
+        intensity = rng.choice((0.3, 0.6, 0.9, 1.0))
+        hears = rng.choice((0, 0, 1))
+        parts = {
+            "monolith_writer": rng.choice((1, 1, 2)),
+            "client": rng.choice((1, 2)),
+            "applier": rng.choice((0, 1, 2)),
+            "reverse_applier": rng.choice((0, 1, 2)),
+            "sweeper": 1,
+            "chunk_worker": rng.choice((1, 2, 3)),
+            "events_of_user": hears,
+            "events_of_auth": hears,
+        }
+        cast = Cast(self._crew, self._controller, rng, intensity, rng.choice((0.02, 0.05)), parts)
+        return Story(
+            self._file,
+            self._crew,
+            cast,
+            self._controller,
+            self._journal,
+            rng,
+            intensity,
+            self._corruptor,
+            self._databases,
+        )
+
+    def judge(self) -> None:
+        """Hold what is left against what was done."""
+        verdict, databases, corruptor = self.verdict, self._databases, self._corruptor
+        records = read(self._journal.path)
+        verdict.note_story(records)
+        writes = writes_of(records, self._initial)
+        verdict.writes = len(writes) - 1
+        verdict.acknowledged = sum(write.acknowledged for write in writes) - 1
+        verdict.found, verdict.healed = corruptor.found, corruptor.healed
+        verdict.planted = corruptor.found + corruptor.healed + len(corruptor.missed)
+        in_file = legacy.rows_of_file(self._file)
+        in_databases, faults = legacy.rows_of_databases(databases.user_db, databases.auth_db)
+        phase = legacy.state_of_file(self._file)[1]
+        if phase not in ("finished", "legacy"):
+            faults += differences(in_file, in_databases)
+        faults += unexplained(in_databases if phase in ("cutover", "finished") else in_file, writes)
+        faults += event_judge.faults(databases, corruptor.touched)
+        for url in (databases.user_db, databases.auth_db):
+            verdict.events += run_sql(url, "SELECT count(*) FROM events")[0][0]
+        verdict.faults += corruptor.missed + faults
 
 
-def _acts(servers: Servers, databases: Databases):
+def _acts(servers: Servers, databases: Databases) -> dict[str, Callable[[int], None]]:
     def fill_the_disk(pid: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 
@@ -127,29 +142,3 @@ def _acts(servers: Servers, databases: Databases):
         "restart postgres": lambda _: servers.restart(),
         "fill the disk": fill_the_disk,
     }
-
-
-def _judge(verdict: Verdict, file: Path, databases: Databases, initial: dict[int, legacy.Row]) -> list[str]:
-    records = read(file.parent / "history.jsonl")
-    writes = writes_of(records, initial)
-    verdict.writes, verdict.acknowledged = len(writes) - 1, sum(write.acknowledged for write in writes) - 1
-    _note_pauses(verdict, records)
-    in_file = legacy.rows_of_file(file)
-    in_databases, faults = legacy.rows_of_databases(databases.user_db, databases.auth_db)
-    phase = legacy.state_of_file(file)[1]
-    if phase != "finished" and phase != "legacy":
-        faults += differences(in_file, in_databases)
-    truth = in_databases if phase in ("cutover", "finished") else in_file
-    return faults + unexplained(truth, writes)
-
-
-def _note_pauses(verdict: Verdict, records: list[dict[str, Any]]) -> None:
-    for record in records:
-        job = str(record.get("role", "")).partition("#")[0]
-        result = record.get("result") if record["what"] == "result" else None
-        if isinstance(result, dict) and result.get("paused_ms") is not None:
-            pauses = verdict.cutover_ms if job == "cutover" else verdict.rollback_ms
-            pauses.append(result["paused_ms"])
-        if record["what"] == "milestone":
-            verdict.cutovers += record["name"].startswith("cutover")
-            verdict.rollbacks += record["name"] == "rollback"

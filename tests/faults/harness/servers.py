@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from devstack.redis import Redis
 from tests.support.environment import service_environment
 
 ROLES = {"user_db": "user_service", "auth_db": "auth_service", "migration_db": "migration"}
+
+
+OUTAGE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,17 @@ class Servers:
 
 def run_sql(url: str, statement: str, *values: object) -> list[tuple]:
     """One statement in a transaction of its own, by plain psycopg2."""
+    deadline = time.monotonic() + OUTAGE_SECONDS
+    while True:
+        try:
+            return _run_once(url, statement, values)
+        except psycopg2.OperationalError:  # an outage of a run; what is asked here may be asked again
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _run_once(url: str, statement: str, values: tuple[object, ...]) -> list[tuple]:
     connection = psycopg2.connect(url)
     try:
         with connection, connection.cursor() as cursor:

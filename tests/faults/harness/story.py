@@ -9,14 +9,17 @@ from pathlib import Path
 from tests.faults.harness.cast import WRITERS, Cast
 from tests.faults.harness.control import Controller, Fate
 from tests.faults.harness.corrupt import Corruptor
+from tests.faults.harness.event_judge import behind
 from tests.faults.harness.fates import fates_for
 from tests.faults.harness.journal import Journal
 from tests.faults.harness.legacy import state_of_file
 from tests.faults.harness.processes import Crew
+from tests.faults.harness.servers import Databases
 
 TRIES = 40
 TRIES_WITH_FATES = 3
 COMMAND_SECONDS = 45.0
+EVENT_SECONDS = 30.0
 
 
 class Stuck(Exception):
@@ -27,7 +30,6 @@ class Stuck(Exception):
 class Story:
     """One seed's run. `intensity`: how likely a process has a fate."""
 
-    seed: int
     file: Path
     crew: Crew
     cast: Cast
@@ -36,6 +38,7 @@ class Story:
     rng: random.Random
     intensity: float
     corruptor: Corruptor
+    databases: Databases
     milestones: set[str] = field(default_factory=set)
 
     def phase(self) -> str:
@@ -138,3 +141,16 @@ class Story:
         role = self.crew.start("bring_level")
         if self.crew.wait(role, 30.0):
             raise Stuck("the side that follows could not be brought up to date")
+        self._hear_all()
+
+    def _hear_all(self) -> None:
+        """The events processes come to the end of what there is to tell."""
+        roles = [self.crew.start(f"events_of_{service}", seconds=0.0) for service in ("user", "auth")]
+        deadline = time.monotonic() + EVENT_SECONDS
+        while left := behind(self.databases):
+            if time.monotonic() > deadline:
+                raise Stuck(f"events: {'; '.join(left)}")
+            time.sleep(0.02)
+        for role in roles:
+            self.crew.stop(role)
+        self.crew.end(15.0)
