@@ -22,7 +22,6 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.gateway_stage import (
@@ -111,10 +110,8 @@ def report(ours: Contender, peer: Contender, *, as_json: bool) -> int:
     ratio = median(ours.rate) / median(peer.rate)
     cpu_ratio = median(peer.cpu) / median(ours.cpu)
     if as_json:
-        both = {
-            c.name: {key: value for key, value in asdict(c).items() if isinstance(value, list)}
-            for c in (ours, peer)
-        }
+        shown = ("rate", "cpu", "p50", "p99")
+        both = {c.name: {name: vars(c)[name] for name in shown} for c in (ours, peer)}
         print(
             json.dumps({"ratio": ratio, "cpu_ratio": cpu_ratio, "target": TARGET, "aim": AIM, "rounds": both})
         )

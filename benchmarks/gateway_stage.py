@@ -44,9 +44,9 @@ class Contender:
 
 def find_tools(peer: Path) -> tuple[str, Path]:
     """(nginx, the peer's folder with its packages). Missing when something is."""
-    wanting = [name for name in ("wrk", "nginx", "npm") if not tool(name)]
+    wanting = [name for name in ("wrk", "nginx", "taskset") if not tool(name)]
     if wanting:
-        raise Missing(f"Missing: {', '.join(wanting)} (Debian: apt-get install wrk nginx-light npm).")
+        raise Missing(f"Missing: {', '.join(wanting)} (Debian: apt-get install wrk nginx-light util-linux).")
     if len(os.sched_getaffinity(0)) < 2:
         raise Missing("Two cores are needed: one for the gateway, one for everything else.")
     if not (peer / "gateway.mjs").is_file():
@@ -58,6 +58,8 @@ def find_tools(peer: Path) -> tuple[str, Path]:
         for name in ("gateway.mjs", "package.json", "upstream_nginx.conf"):
             shutil.copy(peer / name, folder / name)
     if not (folder / "node_modules").is_dir():
+        if not tool("npm"):
+            raise Missing("Missing: npm, to install the peer's packages (Node itself is one of them).")
         done = subprocess.run(["npm", "install", "--force", "--silent"], cwd=folder, check=False)
         if done.returncode:
             raise Missing(f"npm could not install the peer's packages in {folder}.")
