@@ -84,9 +84,13 @@ class Configuration:
             return int(text) if text.isdigit() else int(getattr(Settings, variable.lower()))
         key = f"{what}-{instance}"
         known = self._ports.get(key)
-        if not known or not (known in ours or is_free(known)):
-            self._ports[key] = free_port()
-        return self._ports[key]
+        if known and (known in ours or is_free(known)):
+            return known
+        port = free_port()
+        while port in self._ports.values():
+            port = free_port()
+        self._ports[key] = port
+        return port
 
     def keep(self) -> None:
         """Writes down what has to be the same next time."""
