@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 from sqlalchemy import Connection, Engine
 
 from migration.apply import note_rejects
 from migration.extract import parts
 from migration.file_schema import TABLE
+from migration.pg_copy import copy_in
 from migration.plan import Chunk, Plan
 from migration.ranges import lock_range
 from migration.sides import USER, Side
@@ -25,7 +26,6 @@ from service_kit.steps import step
 from service_kit.truth.phase import follow, lock_phase
 
 _IN_MEMORY_BYTES = 16 << 20  # per database; a chunk of larger values waits in a temporary file
-_COPY_BUFFER = 1 << 18
 _TRIES = 5
 
 
@@ -106,7 +106,7 @@ def _write(connection: Connection, side: Side, plan: Plan, chunk: Chunk, text: C
         return
     if text.rows:
         if _is_untouched(connection, side, text):
-            _copy(connection, side.table, side, text)
+            copy_in(connection, side.table, (side.key, *side.columns), text.files[side.name])
         else:
             _merge(connection, side, plan.seq, text)
         _note_rejects(connection, side, plan.seq, text)
@@ -137,18 +137,6 @@ def _is_untouched(connection: Connection, side: Side, text: ChunkText) -> bool:
     return not found.scalar_one()
 
 
-def _copy(connection: Connection, table: str, side: Side, text: ChunkText) -> None:
-    source = text.files[side.name]
-    source.seek(0)
-    cursor: Any = connection.connection.cursor()
-    try:
-        cursor.copy_expert(
-            f"COPY {table} ({', '.join((side.key, *side.columns))}) FROM STDIN", source, _COPY_BUFFER
-        )
-    finally:
-        cursor.close()
-
-
 def _merge(connection: Connection, side: Side, seq: int, text: ChunkText) -> None:
     """Write the rows of keys without a version above `seq`, over older ones too."""
     staging = f"copied_{side.table}"
@@ -157,7 +145,7 @@ def _merge(connection: Connection, side: Side, seq: int, text: ChunkText) -> Non
         f"CREATE TEMP TABLE IF NOT EXISTS {staging} ({', '.join(f'{name} {kind}' for name, kind in types.items())})"
         " ON COMMIT DELETE ROWS; SET CONSTRAINTS ALL DEFERRED"
     )
-    _copy(connection, staging, side, text)
+    copy_in(connection, staging, types, text.files[side.name])
     mine = ", ".join(f"{side.table}.{name}" for name in side.columns)
     theirs = ", ".join(f"excluded.{name}" for name in side.columns)
     connection.exec_driver_sql(

@@ -36,7 +36,7 @@ def start(session: Session) -> Started:
     Raises:
         Refused: the table cannot be captured, PostgreSQL is the truth, or a database is not fresh.
     """
-    _refuse_strangers(session)
+    refuse_strangers(session)
     installed: Installed = install(session.file)
     step("dual_write.committed")
     for engine in session.targets.values():
@@ -56,7 +56,7 @@ def resync(session: Session) -> Started:
     Raises:
         Refused: PostgreSQL is the truth, or nothing is installed.
     """
-    _refuse_strangers(session)
+    refuse_strangers(session)
     cursors = read_cursors(session.targets)
     connection = session.file.open()
     try:
@@ -87,7 +87,7 @@ def _restart_log(connection: sqlite3.Connection, end: int) -> None:
     connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('migration_log', ?)", (end,))
 
 
-def _refuse_strangers(session: Session) -> None:
+def refuse_strangers(session: Session) -> None:
     """Raises Refused for a database that holds the users of another file, or users without any file."""
     state = session.file.state()
     issues = []

@@ -6,13 +6,13 @@ was taken. `verify.settle` looks at them again beside the live file.
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Any
 
 from sqlalchemy import Engine
 
 from migration.extract import Part, parts
 from migration.file_schema import TABLE
 from migration.passes import ChunkResult
+from migration.pg_copy import copy_out
 from migration.plan import Lease
 from migration.session import Session
 from migration.sides import AUTH, USER, Side
@@ -86,12 +86,8 @@ def _read(engine: Engine, side: Side, part: Part, expected: int) -> tuple[bytes,
     keys = f"BETWEEN {part.first} AND {part.last}"
     with engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL datestyle = 'ISO'")
-        cursor: Any = connection.connection.cursor()
-        try:
-            rows = f"SELECT {_SELECT[side]} FROM {side.table} WHERE {side.key} {keys} ORDER BY {side.key}"  # noqa: S608
-            cursor.copy_expert(f"COPY ({rows}) TO STDOUT", sink)
-        finally:
-            cursor.close()
+        where = f"WHERE {side.key} {keys} ORDER BY {side.key}"
+        copy_out(connection, f"SELECT {_SELECT[side]} FROM {side.table} {where}", sink)  # noqa: S608
         noted = connection.exec_driver_sql(f"SELECT key FROM migration_rejects WHERE key {keys}")  # noqa: S608
         return sink.text(), {row[0] for row in noted}
 
