@@ -6,7 +6,6 @@ import socket
 
 import psutil
 
-
 LOWEST, HIGHEST = 20_000, 32_000
 """Below the ports that systems give to outgoing connections: one of those could take it before the server does."""
 
