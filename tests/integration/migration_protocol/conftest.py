@@ -13,11 +13,10 @@ from tests.integration.migration_protocol.support import Legacy
 from tests.support.environment import service_environment
 
 
-@pytest.fixture(params=["delete", "wal"])
-def journal_mode(request: pytest.FixtureRequest) -> str:
-    """Both ways in which SQLite keeps a transaction atomic; locks behave differently in them."""
-    mode: str = request.param
-    return mode
+@pytest.fixture
+def journal_mode() -> str:
+    """WAL; tests for which SQLite's locks matter ask for both modes with `support.BOTH_MODES`."""
+    return "wal"
 
 
 @pytest.fixture

@@ -7,12 +7,16 @@ from types import TracebackType
 from typing import Any
 
 import psycopg2
+import pytest
 from sqlalchemy import Engine
 
 SCHEMA = (
     "CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, email TEXT UNIQUE NOT NULL,"
     " password TEXT NOT NULL, name TEXT, created_at DATETIME DEFAULT CURRENT_TIMESTAMP)"
 )
+
+BOTH_MODES = pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+"""The two ways in which SQLite keeps a transaction atomic; readers and writers meet differently in them."""
 
 Account = tuple[str, str, str | None, str | None]
 """email, password hash, name, created_at."""

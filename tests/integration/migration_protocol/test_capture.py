@@ -7,7 +7,9 @@ import pytest
 from migration.answer import Refused
 from migration.capture import install, look, raise_fence
 from migration.raw_file import RawFile
-from tests.integration.migration_protocol.support import SCHEMA, Legacy
+from tests.integration.migration_protocol.support import BOTH_MODES, SCHEMA, Legacy
+
+pytestmark = BOTH_MODES
 
 WRITES = [
     ("INSERT INTO users (email, password) VALUES ('new@example.com', 'x')", {4}),

@@ -23,12 +23,6 @@ Command = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def journal_mode() -> str:
-    """Nothing here depends on it."""
-    return "wal"
-
-
-@pytest.fixture
 def environ(session: Session) -> dict[str, str]:
     settings = session.settings
     return service_environment(

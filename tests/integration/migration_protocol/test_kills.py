@@ -64,13 +64,6 @@ def operator(session: Session, tmp_path: Path) -> Iterator[Operator]:
     journal.close()
 
 
-@pytest.fixture(params=["wal"])
-def journal_mode(request: pytest.FixtureRequest) -> str:
-    """One mode is enough here: a kill leaves the same hot journal or log that every test of SQLite's own covers."""
-    mode: str = request.param
-    return mode
-
-
 def points_of(command: str) -> list[str]:
     return [point for point in POINTS if point.startswith(f"{command}.")]
 

@@ -31,7 +31,7 @@ from tests.integration.migration_protocol.moving import (
     go_back,
     services_of,
 )
-from tests.integration.migration_protocol.support import Legacy, accounts_of, events, query
+from tests.integration.migration_protocol.support import BOTH_MODES, Legacy, accounts_of, events, query
 from tests.support.waiting import wait_until
 
 _WAITING_FOR_LOCKS = (
@@ -77,6 +77,7 @@ def test_a_write_goes_to_the_file_before_the_cutover_and_to_postgresql_after_it(
     assert in_file(legacy, 1)[2] == "before"
 
 
+@BOTH_MODES
 def test_every_write_up_to_the_cutover_is_in_postgresql(running: Session, legacy: Legacy) -> None:
     declare_verified(running)
     prepared = prepare(running)
@@ -86,6 +87,7 @@ def test_every_write_up_to_the_cutover_is_in_postgresql(running: Session, legacy
     assert accounts_of(running.user, running.auth) == legacy.accounts()
 
 
+@BOTH_MODES
 def test_the_legacy_server_is_refused_by_the_file_after_the_cutover(running: Session, legacy: Legacy) -> None:
     cut_over(running)
     with pytest.raises(sqlite3.IntegrityError, match="moved to PostgreSQL"):
@@ -113,6 +115,7 @@ def test_sequences_never_go_back(running: Session, legacy: Legacy) -> None:
     assert query(running.user, "SELECT nextval('users_id_seq')") == [(1001,)]
 
 
+@BOTH_MODES
 def test_a_rollback_brings_everything_back(running: Session, services: Services, legacy: Legacy) -> None:
     cut_over(running)
     services.rename(1, "Ann")
@@ -130,6 +133,7 @@ def test_a_rollback_brings_everything_back(running: Session, services: Services,
     assert accounts_of(running.user, running.auth) == legacy.accounts()
 
 
+@BOTH_MODES
 def test_the_reverse_applier_keeps_the_file_fresh_and_its_writes_are_not_captured(
     running: Session, services: Services, legacy: Legacy
 ) -> None:
@@ -281,6 +285,7 @@ def test_two_coordinators_cut_over_once(running: Session, legacy: Legacy) -> Non
     assert sorted(map(str, outcomes)) == ["1", "not_its_turn: The phase is cutover now, no longer verified."]
 
 
+@BOTH_MODES
 def test_two_coordinators_roll_back_once(running: Session, services: Services, legacy: Legacy) -> None:
     """V7: the second one's un-fence must find another epoch, also after another cutover."""
     cut_over(running)
@@ -355,6 +360,7 @@ def test_the_undo_moves_the_epoch_once(running: Session) -> None:
     assert phases(running) == [(3, False), (3, False)]
 
 
+@BOTH_MODES
 def test_finish_keeps_the_fence_for_ever_and_ends_capture(
     running: Session, services: Services, legacy: Legacy
 ) -> None:
@@ -441,6 +447,7 @@ def test_a_cutover_that_takes_too_long_is_taken_back(running: Session, legacy: L
     assert accounts_of(running.user, running.auth) == legacy.accounts()
 
 
+@BOTH_MODES
 def test_a_reader_that_keeps_the_file_busy_cannot_hold_writers_beyond_the_budget(
     running: Session, legacy: Legacy, journal_mode: str
 ) -> None:

@@ -22,12 +22,6 @@ BOUND_SECONDS = 1.5  # ServiceDrain.WAIT_SECONDS, and a slow machine
 
 
 @pytest.fixture
-def journal_mode() -> str:
-    """Nothing here depends on it."""
-    return "wal"
-
-
-@pytest.fixture
 def running(session: Session, legacy: Legacy) -> Session:
     install(session.file)
     legacy.run("UPDATE users SET name = name")

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import pytest
-
 from migration.answer import Refused
 from migration.drain import drain
 from migration.reverse import apply_reverse
@@ -17,12 +15,6 @@ from tests.integration.migration_protocol.moving import BUDGET_MS, cut_over, dua
 from tests.integration.migration_protocol.support import Legacy, accounts_of
 
 CLIENTS, MOVES = 4, 4
-
-
-@pytest.fixture
-def journal_mode() -> str:
-    """WAL, which lets clients read while others write."""
-    return "wal"
 
 
 @dataclass
