@@ -14,6 +14,7 @@ from service_kit import log
 def lines() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    root.handlers[:] = []  # pytest's own would put lone surrogates into its reports
     stream = io.StringIO()
     log.setup("some-service", "INFO", stream)
     yield stream
