@@ -14,7 +14,6 @@ from service_kit import log
 def lines() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    root.handlers[:] = []  # pytest's own would put lone surrogates into its reports
     stream = io.StringIO()
     log.setup("some-service", "INFO", stream)
     yield stream
@@ -33,7 +32,13 @@ def test_a_line_is_one_json_object_with_its_service(lines: io.StringIO) -> None:
     assert line["timestamp"].endswith("+00:00")
 
 
-def test_lone_surrogates_and_control_characters_do_not_break_a_line(lines: io.StringIO) -> None:
+def test_lone_surrogates_and_control_characters_do_not_break_a_line(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()  # pytest's own handlers would put the text into its reports
+    monkeypatch.setattr(
+        root, "handlers", [one for one in root.handlers if getattr(one, "stream", 0) is lines]
+    )
     logging.getLogger().warning("\ud800\x00\u2028")
     lines.getvalue().encode("ascii")
     assert json.loads(lines.getvalue())["message"] == "\ud800\x00\u2028"
