@@ -29,6 +29,27 @@ def test_a_hash_lets_its_own_password_in_and_no_other(hasher: PasswordHasher) ->
     assert hasher.hash("secret12") != made
 
 
+ALPHANUMERICS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@pytest.mark.parametrize(
+    ("password", "published"),
+    [
+        ("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+        ("", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy"),
+        (
+            f"{ALPHANUMERICS}0123456789chars after 72 are ignored",
+            "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui",
+        ),
+    ],
+)
+def test_published_hashes_of_other_implementations_match(
+    hasher: PasswordHasher, password: str, published: str
+) -> None:
+    assert hasher.matches(password, published)
+    assert not hasher.matches(f"x{password}", published)
+
+
 @pytest.mark.parametrize("prefix", [b"2a", b"2b", b"2y"])
 def test_every_prefix_that_the_legacy_server_wrote_is_accepted(hasher: PasswordHasher, prefix: bytes) -> None:
     assert hasher.matches("secret12", stored(b"secret12", prefix))
