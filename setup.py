@@ -54,7 +54,15 @@ setup(
     packages=find_packages(
         include=[
             f"{name}{suffix}"
-            for name in ("service_kit", "gateway_app", "user_app", "auth_app", "migration", "celery_worker", "devstack")
+            for name in (
+                "service_kit",
+                "gateway_app",
+                "user_app",
+                "auth_app",
+                "migration",
+                "celery_worker",
+                "devstack",
+            )
             for suffix in ("", ".*")
         ]
     ),
