@@ -239,7 +239,9 @@ def load(role: str, environ: Mapping[str, str] | None = None) -> Settings:
 
 def variables(role: str | None = None) -> tuple[str, ...]:
     """The variables that a role reads; without a role all that there are."""
-    return tuple(spec.name.upper() for spec in fields(Settings)[1:] if role in (None, *spec.metadata["roles"]))
+    return tuple(
+        spec.name.upper() for spec in fields(Settings)[1:] if role in (None, *spec.metadata["roles"])
+    )
 
 
 def check(environ: Mapping[str, str], roles: Iterable[str] = ROLES) -> None:
