@@ -20,6 +20,7 @@ from auth_app.use_cases.login import Login
 from auth_app.use_cases.sessions import Sessions
 from auth_app.user_directory import HttpUserDirectory
 from auth_app.views import internal, public
+from auth_app.views import sessions as session_views
 from migration.drain import drain_auth_db
 from service_kit import http
 from service_kit.db import engine_for
@@ -90,7 +91,8 @@ def _mount(
     users = HttpUserDirectory(_user_service(settings))
     login = Login(engine, truth, users, hasher, sessions, metrics)
     change_password = ChangePassword(engine, truth, hasher, publisher, metrics, drain)
-    app.register_blueprint(public.blueprint(login, change_password, sessions))
+    app.register_blueprint(public.blueprint(login, change_password))
+    app.register_blueprint(session_views.blueprint(sessions))
     app.register_blueprint(internal.blueprint(Credentials(engine, truth, hasher), sessions))
     app.register_blueprint(feed_blueprint(engine))
 
