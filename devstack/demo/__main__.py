@@ -20,6 +20,7 @@ from devstack.stack import Stack
 
 CLIENTS = 4
 PACE_SECONDS = 0.08
+SWITCH_TRIES, RETRY_SECONDS = 5, 3.0
 LIMITS = {"RATE_LIMIT_DEFAULT": "100000 per minute", "RATE_LIMIT_CREDENTIALS": "100000 per minute"}
 
 
@@ -59,25 +60,28 @@ class Demonstration:
         self._command("copy")
         self.result.copy_seconds = time.monotonic() - started
         self._command("verify")
-        self._command("cutover")
+        self._command("cutover", SWITCH_TRIES)
         self._expect_refusals()
-        self._command("rollback")
+        self._command("rollback", SWITCH_TRIES)
         self._check_file_at_rest()
-        self._command("cutover")
+        self._command("cutover", SWITCH_TRIES)
         self._command("finish")
         self._command("status")
 
-    def _command(self, name: str) -> None:
-        """One command as an operator types it, its output passed on; a failure ends the demonstration."""
-        _say(f"\n$ flask migration {name}")
-        done = subprocess.run(
-            [sys.executable, "-m", "flask", "migration", name],
-            cwd=PROJECT,
-            env=self.stack.environ(),
-            check=False,
-        )
-        if done.returncode:
-            raise StackError(f"flask migration {name} ended with exit code {done.returncode}")
+    def _command(self, name: str, tries: int = 1) -> None:
+        """One command as an operator types it, its output passed on; a failure ends the demonstration.
+
+        A switch is refused while it would make clients wait too long; an operator tries again a little later.
+        """
+        for attempt in range(tries):
+            if attempt:
+                time.sleep(RETRY_SECONDS)
+            _say(f"\n$ flask migration {name}")
+            command = [sys.executable, "-m", "flask", "migration", name]
+            done = subprocess.run(command, cwd=PROJECT, env=self.stack.environ(), check=False)
+            if not done.returncode:
+                return
+        raise StackError(f"flask migration {name} ended with exit code {done.returncode}")
 
     def _expect_refusals(self) -> None:
         """The old program must meet the fence within its next writes."""
