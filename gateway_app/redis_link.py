@@ -28,6 +28,10 @@ class RedisAway(Exception):
     """Redis did not answer within the budget, or is known not to."""
 
 
+class _Broken(RedisAway):
+    """The connection ended before the answer came."""
+
+
 class RedisRefused(Exception):
     """Redis answered with an error."""
 
@@ -49,7 +53,7 @@ class _Connection(asyncio.Protocol):
         """The future answer. Commands of one turn of the loop go out together."""
         answer = self._loop.create_future()
         if self.ended.done():
-            answer.set_exception(RedisAway("the connection has ended"))
+            answer.set_exception(_Broken("the connection has ended"))
             return answer
         now = time.monotonic()
         if not self._waiting:
@@ -92,7 +96,7 @@ class _Connection(asyncio.Protocol):
         self._transport = None
         for future, _ in self._waiting:
             if not future.done():
-                future.set_exception(RedisAway("the connection broke"))
+                future.set_exception(_Broken("the connection broke"))
         self._waiting.clear()
         if not self.ended.done():
             self.ended.set_result(None)
@@ -127,6 +131,7 @@ class RedisLink:
         self._patience = self._budget * PATIENT_BUDGETS
         self._connection: _Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
         self.away = True
 
     async def start(self) -> None:
@@ -145,17 +150,28 @@ class RedisLink:
     async def call(self, *command: Any, patient: bool = False) -> Any:
         """The answer to one command.
 
-        A command that needs one may be `patient`: it waits several budgets, while others wait one. None waits when
-        Redis is away.
+        A command that needs one may be `patient`: it waits several budgets, while others wait one; and when the
+        connection breaks it goes out again over the next, so it may run twice. None waits when Redis is away.
 
         Raises:
             RedisAway: no answer in time.
             RedisRefused: an error for an answer.
         """
-        connection = self._connection
-        if connection is None:
-            raise RedisAway("not connected")
-        return await connection.call(command, self._patience if patient else self._budget)
+        if not patient:
+            return await self._call(command, self._budget)
+        try:
+            return await self._call(command, self._patience)
+        except _Broken:
+            if self._connection is not None and self._connection.ended.done():
+                self._settled.clear()  # the keeper has not noticed yet
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), self._patience)
+            return await self._call(command, self._patience)
+
+    async def _call(self, command: tuple[Any, ...], seconds: float) -> Any:
+        if self._connection is None:
+            raise RedisAway("away") if self.away else _Broken("connecting")
+        return await self._connection.call(command, seconds)
 
     async def _keep(self) -> None:
         while True:
@@ -179,6 +195,7 @@ class RedisLink:
                     connection.call(("PING",), self._patience).add_done_callback(_forget)
         finally:
             self._connection = None
+            self._settled.clear()
             connection.close()
 
     async def _open(self) -> _Connection:
@@ -197,6 +214,7 @@ class RedisLink:
         if self.away:
             log.info("redis is there")
         self.away = False
+        self._settled.set()
         return connection
 
     async def _connect(self) -> _Connection:
@@ -224,6 +242,7 @@ class RedisLink:
         if not self.away:
             log.warning("redis is away", extra={"error": str(error) or type(error).__name__})
         self.away = True
+        self._settled.set()
 
 
 def _forget(answer: "asyncio.Future[Any]") -> None:

@@ -80,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
         if self._lingering:
             return
         self._reader.feed(data)
-        if self._task is None:
+        if self._task is None and not self._stalled:
             self._go_on()
         elif self._reader.buffered > MAX_AHEAD_BYTES and self._transport is not None:
             self._transport.pause_reading()
@@ -103,9 +103,10 @@ class ClientConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self._stalled = False
-        if self._task is None and not self._lingering:
-            self._rest()
-            self._go_on()
+        if self._lingering:
+            self.deadline = time.monotonic() + LINGER_SECONDS
+        elif self._task is None:
+            self._next()
 
     def expire(self) -> None:
         """Its time is over."""
@@ -129,7 +130,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Starts on the next request if it is there."""
-        if self._stalled or self._transport is None:
+        if self._transport is None:
             return
         try:
             request = self._reader.next()
@@ -166,10 +167,16 @@ class ClientConnection(asyncio.Protocol):
         if not keep_alive:
             self._linger()
             return
+        if not self._stalled:
+            self._next()
+
+    def _next(self) -> None:
+        """An answer is out: now the next request."""
         self._phase = ""
-        self._transport.resume_reading()
+        if self._transport is not None:
+            self._transport.resume_reading()
         self._rest()
-        if self._reader.buffered:
+        if self._reader.buffered or self._ended:
             self._go_on()
 
     def _refuse(self, refused: Refused) -> None:
@@ -181,7 +188,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _linger(self) -> None:
         self._lingering = True
-        self.deadline = time.monotonic() + LINGER_SECONDS
+        self.deadline = time.monotonic() + (SEND_SECONDS if self._stalled else LINGER_SECONDS)
         if self._transport is not None:
             if self._ended:
                 self._transport.close()

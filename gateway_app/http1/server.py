@@ -11,6 +11,8 @@ from gateway_app.http1.response import Headers, header_block
 MAX_CONNECTIONS = 8192
 BACKLOG = 1024
 SWEEP_SECONDS = 0.5
+LATE_REQUEST_SECONDS = 5.0
+"""How long a request that has begun to come may take to be whole once the drain is on."""
 HANDSHAKE_SECONDS = 0.1
 """Time for connections that were asked for before the drain to be accepted."""
 
@@ -84,6 +86,9 @@ class HttpServer:
             refuse_new_connections(self._socket)
             await asyncio.sleep(HANDSHAKE_SECONDS)
             self._listener.close()
+        for connection in self._connections:
+            if not connection.busy:
+                connection.deadline = min(connection.deadline, time.monotonic() + LATE_REQUEST_SECONDS)
         empty = await self._empty(time.monotonic() + grace, close_idle=True)
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -3,6 +3,7 @@
 import asyncio
 import select
 import socket
+import ssl
 import time
 from typing import cast
 
@@ -12,12 +13,12 @@ from gateway_app.upstream.wire import BadAnswer, Response, ResponseReader
 CONNECT_SECONDS = 1.0
 
 
-async def connect(host: str, port: int) -> "Connection":
+async def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> "Connection":
     """A new connection. UpstreamError when nobody listens, or nobody answers."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, connection = await loop.create_connection(Connection, host, port)
+            _, connection = await loop.create_connection(Connection, host, port, ssl=tls)
     except TimeoutError as error:
         raise UpstreamError("no connection in time", sent=False, timed_out=True) from error
     except OSError as error:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway_app.upstream.balancer import Service
-from gateway_app.upstream.connection import connect
 from gateway_app.upstream.errors import UpstreamError
 from gateway_app.upstream.instance import Instance
 from gateway_app.upstream.wire import Response
@@ -104,7 +103,7 @@ class HealthChecks:
             await asyncio.sleep(CHECK_SECONDS if instance.rank == 0 else RECHECK_SECONDS)
 
     async def _ask(self, instance: Instance) -> Response:
-        connection = await connect(instance.host, instance.port)
+        connection = await instance.connect()
         head = f"GET {READY_PATH} HTTP/1.1\r\nHost: {instance.name}\r\n{self._fields}\r\n".encode()
         try:
             return await connection.exchange("GET", head, ANSWER_SECONDS)

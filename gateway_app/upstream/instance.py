@@ -1,5 +1,6 @@
 """One instance of a service: its address, its idle connections, and what is known of its health."""
 
+import ssl
 import time
 from collections import deque
 from urllib.parse import urlsplit
@@ -21,9 +22,10 @@ class Instance:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.url = url
-        self.host = parts.hostname or ""
-        self.port = parts.port or 80
-        self.name = f"{self.host}:{self.port}"
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if self._tls else 80)
+        self.name = parts.netloc
         self._host_line = f"Host: {self.name}\r\n"
         self.reachable = True
         self.ready = True
@@ -35,6 +37,10 @@ class Instance:
     def rank(self) -> int:
         """0 well, 1 says that it is not ready, 2 nobody listens."""
         return 2 if not self.reachable else 0 if self.ready else 1
+
+    async def connect(self) -> Connection:
+        """A new connection, which the caller has to close."""
+        return await connect(self._host, self._port, self._tls)
 
     async def exchange(self, method: str, target: str, fields: str, body: bytes, timeout: float) -> Response:
         """Sends a request over an idle connection or a new one.
@@ -54,7 +60,7 @@ class Instance:
                     if error.timed_out or (error.sent and method not in IDEMPOTENT):
                         raise
                     self.drop_idle()
-            return await self._over(await connect(self.host, self.port), method, request, timeout)
+            return await self._over(await self.connect(), method, request, timeout)
         finally:
             self.in_flight -= 1
 

@@ -102,6 +102,20 @@ def test_a_restart_between_two_requests_costs_nobody_anything(tmp_path: Path, ow
             assert status(gateway) == 200
 
 
+def test_connections_that_redis_drops_cost_nobody_anything(tmp_path: Path, own_redis: Redis) -> None:
+    with (
+        Upstream() as service,
+        running(tmp_path, own_redis.url, user_service_urls=service.url) as gateway,
+        RedisClient.from_url(own_redis.url) as client,
+        Load(gateway, "GET", "/api/profile", bearer(), clients=8) as load,
+    ):
+        for _ in range(10):
+            reached = load.total
+            wait_until(lambda reached=reached: load.total > reached + 30, 30, "traffic")
+            client.client_kill_filter(_type="normal", skipme=True)
+    assert set(load.outcomes) == {"200"}
+
+
 def test_a_revoked_token_stays_out_whatever_redis_does(tmp_path: Path, own_redis: Redis) -> None:
     issued = KEYS.sign(7, "a@example.com", 600)
     with Upstream() as service, running(tmp_path, own_redis.url, user_service_urls=service.url) as gateway:
