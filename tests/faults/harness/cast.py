@@ -1,10 +1,11 @@
 """The processes that run through a whole story: writers and periodic appliers, replaced when they end or are killed."""
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.faults.harness.control import Controller
-from tests.faults.harness.fates import POINTS, fates_for
+from tests.faults.harness.fates import Fates
 from tests.faults.harness.processes import Crew
 
 WRITERS = ("monolith_writer", "client")
@@ -17,12 +18,12 @@ class Cast:
 
     crew: Crew
     controller: Controller
-    rng: random.Random
-    intensity: float
+    seed: int
+    fates: Fates
     pause: float
     parts: dict[str, int]
     _roles: dict[str, list[str]] = field(default_factory=dict)
-    _started: int = 0
+    _started: Counter[str] = field(default_factory=Counter)
 
     def tend(self) -> None:
         """Start whoever is missing."""
@@ -46,12 +47,11 @@ class Cast:
                     self.crew.stop(role)
 
     def _start(self, kind: str) -> str:
-        self._started += 1
-        rng = random.Random(f"{self.rng.random()}/{kind}/{self._started}")
+        self._started[kind] += 1
+        rng = random.Random(f"{self.seed}/{kind}/{self._started[kind]}/arguments")
         arguments: dict[str, float | int] = {"seconds": SECONDS}
         if kind in WRITERS:
             arguments |= {"seed": rng.randrange(2**31), "pause": self.pause}
         if kind == "chunk_worker":
             arguments |= {"seed": rng.randrange(2**31)}
-        fates = fates_for(kind, rng, self.intensity) if kind in POINTS else []
-        return self.crew.start(kind, fates, **arguments)
+        return self.crew.start(kind, self.fates(kind, 0), **arguments)

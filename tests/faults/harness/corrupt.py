@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,13 +37,13 @@ class Corruptor:
     touched: set[int] = field(default_factory=set)
     missed: list[str] = field(default_factory=list)
 
-    def plant(self, count: int) -> None:
-        """Change so many rows; only while the file is the truth."""
-        for _ in range(count):
-            self._plant_one(self.rng.choice(FORMS), len(self.planted) + self.found + self.healed)
+    def plant(self, forms: Sequence[str]) -> None:
+        """Change a row in each of these forms; only while the file is the truth."""
+        for form in forms:
+            self._plant_one(form, len(self.planted) + self.found + self.healed)
 
-    def _plant_one(self, form: tuple[str, str, str, str], number: int) -> None:
-        name, database, change, still = form
+    def _plant_one(self, name: str, number: int) -> None:
+        database, change, still = FORMS[name]
         keys = [
             row[0] for row in run_sql(self.databases.user_db, "SELECT id FROM users WHERE status = 'active'")
         ]
@@ -79,6 +80,11 @@ class Corruptor:
         return False
 
 
+def some_forms(rng: random.Random, count: int) -> list[str]:
+    """So many forms of a corruption."""
+    return [rng.choice(sorted(FORMS)) for _ in range(count)]
+
+
 def _change(url: str, statement: str) -> bool:
     """Carry out a statement past capture and fence; False when a constraint stands against it."""
     connection = psycopg2.connect(url)
@@ -94,28 +100,28 @@ def _change(url: str, statement: str) -> bool:
 
 
 _USER, _AUTH = "user_db", "auth_db"
-FORMS: tuple[tuple[str, str, str, str], ...] = (
-    ("other name", _USER, "UPDATE users SET name = 'corrupt {n}' WHERE id = {key}",
+FORMS: dict[str, tuple[str, str, str]] = {
+    "other name": (_USER, "UPDATE users SET name = 'corrupt {n}' WHERE id = {key}",
      "SELECT 1 FROM users WHERE id = {key} AND name = 'corrupt {n}'"),
-    ("other email", _USER, "UPDATE users SET email = 'corrupt{n}@example.com' WHERE id = {key}",
+    "other email": (_USER, "UPDATE users SET email = 'corrupt{n}@example.com' WHERE id = {key}",
      "SELECT 1 FROM users WHERE id = {key} AND email = 'corrupt{n}@example.com'"),
-    ("other date", _USER, "UPDATE users SET created_at = '1999-01-01 00:00:00' WHERE id = {key}",
+    "other date": (_USER, "UPDATE users SET created_at = '1999-01-01 00:00:00' WHERE id = {key}",
      "SELECT 1 FROM users WHERE id = {key} AND created_at = '1999-01-01 00:00:00'"),
-    ("other source of a date", _USER, "UPDATE users SET created_at_source = 't:corrupt {n}' WHERE id = {key}",
+    "other source of a date": (_USER, "UPDATE users SET created_at_source = 't:corrupt {n}' WHERE id = {key}",
      "SELECT 1 FROM users WHERE id = {key} AND created_at_source = 't:corrupt {n}'"),
-    ("status", _USER, "UPDATE users SET status = 'pending', pending_since = 'infinity' WHERE id = {key}",
+    "status": (_USER, "UPDATE users SET status = 'pending', pending_since = 'infinity' WHERE id = {key}",
      "SELECT 1 FROM users WHERE id = {key} AND status = 'pending'"),
-    ("missing user", _USER, "DELETE FROM users WHERE id = {key}",
+    "missing user": (_USER, "DELETE FROM users WHERE id = {key}",
      "SELECT 1 WHERE NOT EXISTS (SELECT FROM users WHERE id = {key})"),
-    ("extra user", _USER, "INSERT INTO users (id, email) VALUES ({n}, 'extra{n}@example.com')",
+    "extra user": (_USER, "INSERT INTO users (id, email) VALUES ({n}, 'extra{n}@example.com')",
      "SELECT 1 FROM users WHERE id = {n}"),
-    ("other hash", _AUTH, "UPDATE user_credentials SET password_hash = 'corrupt {n}' WHERE user_id = {key}",
+    "other hash": (_AUTH, "UPDATE user_credentials SET password_hash = 'corrupt {n}' WHERE user_id = {key}",
      "SELECT 1 FROM user_credentials WHERE user_id = {key} AND password_hash = 'corrupt {n}'"),
-    ("other salt", _AUTH, "UPDATE user_credentials SET salt = 'corrupt {n}' WHERE user_id = {key}",
+    "other salt": (_AUTH, "UPDATE user_credentials SET salt = 'corrupt {n}' WHERE user_id = {key}",
      "SELECT 1 FROM user_credentials WHERE user_id = {key} AND salt = 'corrupt {n}'"),
-    ("missing credential", _AUTH, "DELETE FROM user_credentials WHERE user_id = {key}",
+    "missing credential": (_AUTH, "DELETE FROM user_credentials WHERE user_id = {key}",
      "SELECT 1 WHERE NOT EXISTS (SELECT FROM user_credentials WHERE user_id = {key})"),
-    ("extra credential", _AUTH, "INSERT INTO user_credentials (user_id, password_hash) VALUES ({n}, 'corrupt')",
+    "extra credential": (_AUTH, "INSERT INTO user_credentials (user_id, password_hash) VALUES ({n}, 'corrupt')",
      "SELECT 1 FROM user_credentials WHERE user_id = {n}"),
-)  # fmt: skip
-"""Form, database, change, and the query that answers while it is there. {key}: a user; {n}: a number of its own."""
+}  # fmt: skip
+"""Form: database, change, and the query that answers while it is there. {key}: a user; {n}: a number of its own."""

@@ -1,8 +1,10 @@
 """What may happen to a process of each kind, drawn from the seed before the process starts."""
 
 import random
+from collections import Counter
+from collections.abc import Callable
 
-from tests.faults.harness.control import ACT, HOLD, KILL, TERM, Fate
+from tests.faults.harness.control import ACT, HOLD, KILL, TERM, Fate, Tally
 
 EVENT_POINTS = (
     "sequencer.locked",
@@ -114,16 +116,47 @@ STALLS = {
 }
 """Points where a process holds no lock: it may stall there until the story has come to a milestone."""
 
+TRIES_WITH_FATES = 3  # a command that was killed so often is left alone
+UNDO_SECONDS = 4.0
 RARE = frozenset(("truth.undo.before_commit", "truth.undo.committed", "settle.asked", "settle.done"))
-ACTS = ("cut connections", "fill the disk", "restart postgres")
+ACTS = {
+    "cut connections": 60,
+    "fill the disk": 20,
+    "an hour passes": 12,
+    "restart redis": 5,
+    "restart postgres": 3,
+}
 COMMANDS = frozenset(("dual-write", "copy", "verify", "cutover", "rollback", "finish"))
 
 
-def fates_for(kind: str, rng: random.Random, intensity: float) -> list[Fate]:
-    """The fates of one process; `intensity` is the probability that there is one at all."""
-    if kind not in POINTS or rng.random() >= intensity:
-        return []
-    return [_fate(kind, rng) for _ in range(rng.choice((1, 1, 2)))]
+Fates = Callable[[str, int], list[Fate]]
+"""The fates of a process of a kind; the number counts how often a command was tried before."""
+
+
+def random_fates(seed: int, intensity: float) -> Fates:
+    """Fates drawn from a seed; `intensity` is the probability that a process has one at all. The n-th process of a kind
+    has the same fates in every run of the seed, whatever the others do."""
+    started: Counter[str] = Counter()
+
+    def fates(kind: str, attempt: int) -> list[Fate]:
+        started[kind] += 1
+        rng = random.Random(f"{seed}/{kind}/{started[kind]}")
+        if kind not in POINTS or rng.random() >= intensity or attempt >= TRIES_WITH_FATES:
+            return []
+        return [_fate(kind, rng) for _ in range(rng.choice((1, 1, 2)))]
+
+    return fates
+
+
+def kill_everywhere(tally: Tally) -> Fates:
+    """Every process is killed at the first point that it reaches and at which none was killed before."""
+
+    def fates(kind: str, attempt: int) -> list[Fate]:
+        if kind == "rollback" and not tally.kills["truth.undo.committed"]:
+            return [Fate("rollback.auth_fenced", HOLD, seconds=UNDO_SECONDS)]  # until a service undoes it
+        return [Fate(point, KILL) for point in POINTS.get(kind, ()) if not tally.kills[point]]
+
+    return fates
 
 
 def _fate(kind: str, rng: random.Random) -> Fate:
@@ -133,7 +166,7 @@ def _fate(kind: str, rng: random.Random) -> Fate:
     if what == HOLD:
         return _hold(point, visit, rng)
     if what == ACT:
-        return Fate(point, ACT, visit, act=rng.choices(ACTS, (75, 23, 2))[0])
+        return Fate(point, ACT, visit, act=rng.choices(list(ACTS), list(ACTS.values()))[0])
     return Fate(point, what, visit)
 
 

@@ -15,6 +15,7 @@ from tests.faults.harness.control import Controller
 from tests.faults.harness.corrupt import Corruptor
 from tests.faults.harness.journal import Journal, read
 from tests.faults.harness.judge import unexplained, writes_of
+from tests.faults.harness.plots import Plot, random_plot
 from tests.faults.harness.processes import Crew
 from tests.faults.harness.servers import Databases, Servers, run_sql
 from tests.faults.harness.story import Story, Stuck
@@ -23,13 +24,16 @@ from tests.faults.harness.verdict import Verdict
 _SCRATCH = Path("/dev/shm")  # commits are flushed to disk; here that costs nothing
 
 
-def run_seed(seed: int, servers: Servers, home: Path, keep: bool = False) -> Verdict:
-    """Run one seed; its folder under `home` keeps the history and the file when a promise broke."""
+def run_seed(
+    seed: int, servers: Servers, home: Path, keep: bool = False, plot: Plot | None = None
+) -> Verdict:
+    """Run one seed, by the plot that it decides or by another; its folder under `home` keeps the history and the file
+    when a promise broke."""
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-", dir=_SCRATCH if _SCRATCH.is_dir() else None))
     databases = servers.databases(f"s{seed}")
     event_jobs.prepare(databases)
-    run = _Run(seed, servers, databases, folder)
+    run = _Run(seed, plot or random_plot(seed), servers, databases, folder)
     try:
         run.play()
         if not run.verdict.faults:
@@ -52,8 +56,9 @@ def _moved(folder: Path, kept: Path) -> Path:
 class _Run:
     """Everything that the seed decides, and what came of it."""
 
-    def __init__(self, seed: int, servers: Servers, databases: Databases, folder: Path) -> None:
+    def __init__(self, seed: int, plot: Plot, servers: Servers, databases: Databases, folder: Path) -> None:
         self.verdict = Verdict(seed)
+        self._plot = plot
         self._rng = random.Random(seed)
         self._databases = databases
         self._file = folder / "users.db"
@@ -72,7 +77,7 @@ class _Run:
         """The story, under its writers and kills."""
         story = self._story()
         try:
-            story.tell()
+            self._plot.tell(story)
             story.quiet()
         except (Stuck, TimeoutError) as error:
             self.verdict.faults.append(f"stuck: {error}")
@@ -85,28 +90,18 @@ class _Run:
         self.verdict.ending = story.phase()
 
     def _story(self) -> Story:
-        rng = self._rng
-        intensity = rng.choice((0.3, 0.6, 0.9, 1.0))
-        hears = rng.choice((0, 0, 1))
-        parts = {
-            "monolith_writer": rng.choice((1, 1, 2)),
-            "client": rng.choice((1, 2)),
-            "applier": rng.choice((0, 1, 2)),
-            "reverse_applier": rng.choice((0, 1, 2)),
-            "sweeper": 1,
-            "chunk_worker": rng.choice((1, 2, 3)),
-            "events_of_user": hears,
-            "events_of_auth": hears,
-        }
-        cast = Cast(self._crew, self._controller, rng, intensity, rng.choice((0.02, 0.05)), parts)
+        fates = self._plot.fates(self._controller.tally)
+        cast = Cast(
+            self._crew, self._controller, self.verdict.seed, fates, self._plot.pause, dict(self._plot.parts)
+        )
         return Story(
             self._file,
             self._crew,
             cast,
             self._controller,
             self._journal,
-            rng,
-            intensity,
+            self._rng,
+            fates,
             self._corruptor,
             self._databases,
         )
@@ -137,7 +132,17 @@ def _acts(servers: Servers, databases: Databases) -> dict[str, Callable[[int], N
     def fill_the_disk(pid: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 
+    def let_an_hour_pass(_: int) -> None:
+        hour = "- interval '1 hour'"
+        run_sql(
+            databases.user_db,
+            f"UPDATE users SET pending_since = pending_since {hour} WHERE status = 'pending'",
+        )
+        run_sql(databases.migration_db, f"UPDATE chunks SET leased_until = leased_until {hour}")
+
     return {
+        "an hour passes": let_an_hour_pass,
+        "restart redis": lambda _: servers.restart_redis(),
         "cut connections": lambda _: servers.cut_connections(databases),
         "restart postgres": lambda _: servers.restart(),
         "fill the disk": fill_the_disk,

@@ -84,6 +84,11 @@ class Servers:
         self.postgres.kill()
         self.postgres.start()
 
+    def restart_redis(self) -> None:
+        """Kill Redis and start it again, empty."""
+        self.redis.kill()
+        self.redis.start()
+
     def environment(self, databases: Databases, legacy: Path, **more: object) -> dict[str, str]:
         """The settings of a seed's processes."""
         return service_environment(

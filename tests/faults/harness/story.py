@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,14 +10,13 @@ from tests.faults.harness.cast import WRITERS, Cast
 from tests.faults.harness.control import Controller, Fate
 from tests.faults.harness.corrupt import Corruptor
 from tests.faults.harness.event_judge import behind
-from tests.faults.harness.fates import fates_for
+from tests.faults.harness.fates import Fates
 from tests.faults.harness.journal import Journal
 from tests.faults.harness.legacy import state_of_file
 from tests.faults.harness.processes import Crew
 from tests.faults.harness.servers import Databases
 
 TRIES = 40
-TRIES_WITH_FATES = 3
 COMMAND_SECONDS = 45.0
 EVENT_SECONDS = 30.0
 
@@ -28,7 +27,7 @@ class Stuck(Exception):
 
 @dataclass
 class Story:
-    """One seed's run. `intensity`: how likely a process has a fate."""
+    """One run. `fates` decides what happens to a process."""
 
     file: Path
     crew: Crew
@@ -36,7 +35,7 @@ class Story:
     controller: Controller
     journal: Journal
     rng: random.Random
-    intensity: float
+    fates: Fates
     corruptor: Corruptor
     databases: Databases
     milestones: set[str] = field(default_factory=set)
@@ -48,8 +47,7 @@ class Story:
     def command(self, name: str, reached: Callable[[], bool], *options: str) -> None:
         """Run a command again and again until its goal is reached, whatever kills it on the way."""
         for attempt in range(TRIES):
-            fates = fates_for(name, self.rng, self.intensity) if attempt < TRIES_WITH_FATES else []
-            self._once(name, fates, options)
+            self._once(name, self.fates(name, attempt), options)
             if reached():
                 self.journal.note("reached", command=name, attempts=attempt + 1, phase=self.phase())
                 return
@@ -80,20 +78,15 @@ class Story:
 
     # ---- chapters
 
-    def to_verified(self) -> None:
-        """dual-write, copy, verify."""
+    def to_verified(self, corruptions: Sequence[str] = ()) -> None:
+        """dual-write, copy, verify, which must find the rows of PostgreSQL that were changed behind its back."""
         self.command("dual-write", lambda: self.phase() != "legacy")
         self.let_pass(self.rng.uniform(0, 0.1))
         self.command("copy", lambda: self.phase() in ("copied", "verified"))
         self.milestone("copied")
-        self._corrupt()
+        self.corruptor.plant(corruptions)
         self.command("verify", lambda: self.phase() == "verified", "--repair")
         self.corruptor.account()
-
-    def _corrupt(self) -> None:
-        """In some seeds rows of PostgreSQL are damaged before verify, which then must find each of them."""
-        if self.rng.random() < 0.4:
-            self.corruptor.plant(self.rng.randint(1, 4))
 
     def cutover(self) -> None:
         """Until PostgreSQL is the truth; a verification that became void meanwhile is made again."""
@@ -116,22 +109,6 @@ class Story:
         self.command("finish", lambda: self.phase() == "finished")
         self.milestone("finish")
 
-    def tell(self) -> None:
-        """All chapters."""
-        self.let_pass(self.rng.uniform(0, 0.1))
-        self.to_verified()
-        self.cutover()
-        self.let_pass(self.rng.uniform(0, 0.2))
-        for _ in range(self.rng.choice((0, 1, 1, 2))):
-            self.rollback()
-            self.let_pass(self.rng.uniform(0, 0.15))
-            self.to_verified()
-            self.cutover()
-            self.let_pass(self.rng.uniform(0, 0.15))
-        ending = self.rng.choice((self.finish, self.rollback, lambda: None))
-        ending()
-        self.let_pass(self.rng.uniform(0, 0.1))
-
     def quiet(self) -> None:
         """Writers stop, whoever stalled goes on, and the side that follows is brought up to date."""
         self.cast.dismiss(*WRITERS)
@@ -146,9 +123,12 @@ class Story:
     def _hear_all(self) -> None:
         """The events processes come to the end of what there is to tell."""
         roles = [self.crew.start(f"events_of_{service}", seconds=0.0) for service in ("user", "auth")]
-        deadline = time.monotonic() + EVENT_SECONDS
+        seen: list[str] = []
+        deadline = 0.0
         while left := behind(self.databases):
-            if time.monotonic() > deadline:
+            if left != seen:
+                seen, deadline = left, time.monotonic() + EVENT_SECONDS
+            elif time.monotonic() > deadline:
                 raise Stuck(f"events: {'; '.join(left)}")
             time.sleep(0.02)
         for role in roles:
