@@ -174,8 +174,9 @@ class Edge:
             headers += self._cors.fields(exchange.origin)
         elif not any(name == "Vary" for name, _ in headers):
             headers += self._cors.fields(None)
-        if self._show_limits and exchange.quota is not None:
-            headers += exchange.quota.headers(exchange.moved)
+        if exchange.quota is not None:
+            limits = exchange.quota.headers(exchange.moved)
+            headers += limits if self._show_limits else [item for item in limits if item[0] == "Retry-After"]
         self._journal.add(
             Note(
                 time.time(),

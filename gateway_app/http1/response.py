@@ -16,15 +16,17 @@ def header_block(headers: Headers) -> str:
 
 
 def render(request: Request, reply: Reply, fixed: str, *, keep_alive: bool) -> bytes:
-    """The answer to a request, with the lines of `fixed`. HEAD gets no body, 204 and 304 not even its length."""
+    """The answer to a request, with the lines of `fixed`. HEAD gets no body; 204, 304 and an answer to HEAD whose body
+    nobody has made do not get its length either.
+    """
     status, headers, body = reply
     lines = [f"HTTP/1.1 {status}"]
     for name, value in headers:
         lines.append(f"{name}: {value}")
-    if status[:3] not in ("204", "304"):
-        lines.append(f"Content-Length: {len(body)}")
-    else:
+    if status[:3] in ("204", "304"):
         body = b""
+    elif body or request.method != "HEAD":
+        lines.append(f"Content-Length: {len(body)}")
     lines.append(_date_line())
     if not keep_alive:
         lines.append("Connection: close")
