@@ -3,12 +3,12 @@
 import os
 from contextlib import ExitStack
 
-from redis import Redis
-
 from migration.session import Session, open_session
 from migration.task_queue import TaskQueue, celery_for
 from migration.throttle import Throttle, redis_for
 from service_kit.settings import Settings
+
+THROTTLE_FRESH_SECONDS = 0.3
 
 
 class Context:
@@ -19,7 +19,7 @@ class Context:
         self._pid: int | None = None
         self._stack = ExitStack()
         self._session: Session | None = None
-        self._redis: Redis | None = None
+        self._throttle: Throttle | None = None
         self._tasks: TaskQueue | None = None
 
     @property
@@ -39,10 +39,11 @@ class Context:
     def throttle(self) -> Throttle:
         """Says when bulk work has to wait."""
         session = self.session
-        if self._redis is None:
-            self._redis = redis_for(self.settings.redis_url)
-            self._stack.callback(self._redis.close)
-        return Throttle(session, self._redis)
+        if self._throttle is None:
+            redis = redis_for(self.settings.redis_url)
+            self._stack.callback(redis.close)
+            self._throttle = Throttle(session, redis, THROTTLE_FRESH_SECONDS)
+        return self._throttle
 
     @property
     def tasks(self) -> TaskQueue:
@@ -61,4 +62,4 @@ class Context:
     def _forget_parent(self) -> None:
         if self._pid != os.getpid():
             self._pid, self._stack = os.getpid(), ExitStack()
-            self._session = self._redis = self._tasks = None
+            self._session = self._throttle = self._tasks = None

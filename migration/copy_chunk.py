@@ -10,20 +10,21 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from sqlalchemy import Connection, Engine
 
 from migration.apply import note_rejects
 from migration.extract import parts
 from migration.file_schema import TABLE
+from migration.message import Message
 from migration.pg_copy import copy_in
 from migration.plan import Chunk, Plan
 from migration.ranges import lock_range
 from migration.sides import USER, Side
 from migration.values import Reject
 from service_kit.steps import step
-from service_kit.truth.phase import follow, lock_phase
+from service_kit.truth.phase import PHASE_LOCK, follow
 
 _IN_MEMORY_BYTES = 16 << 20  # per database; a chunk of larger values waits in a temporary file
 _TRIES = 5
@@ -84,32 +85,65 @@ def write(engine: Engine, side: Side, plan: Plan, chunk: Chunk, text: ChunkText)
     """
     for _ in range(_TRIES):
         with engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL migration.applying = 'on'")
-            row = lock_phase(connection)
-            if (row.epoch, row.fenced) > (plan.epoch, False):
-                raise Superseded(f"{side.name} is at epoch {row.epoch}, the plan was made at {plan.epoch}")
-            if row.epoch == plan.epoch:
-                if row.cursor < text.read_to:  # else a change in the snapshot would never be seen as a change
+            seen = _enter(connection, side, chunk, text)
+            if (seen.epoch, seen.fenced) > (plan.epoch, False):
+                raise Superseded(f"{side.name} is at epoch {seen.epoch}, the plan was made at {plan.epoch}")
+            if seen.epoch == plan.epoch:
+                if (
+                    seen.cursor < text.read_to
+                ):  # else a change in the snapshot would never be seen as a change
                     raise NotCaughtUp(
-                        f"{side.name} has applied entry {row.cursor}, the snapshot ends at {text.read_to}"
+                        f"{side.name} has applied entry {seen.cursor}, the snapshot ends at {text.read_to}"
                     )
-                _write(connection, side, plan, chunk, text)
+                if not seen.done:
+                    _write(connection, side, plan, chunk, text, seen)
                 return
         follow(engine, plan.epoch)
     raise NotCaughtUp(f"{side.name} does not follow to epoch {plan.epoch}")
 
 
-def _write(connection: Connection, side: Side, plan: Plan, chunk: Chunk, text: ChunkText) -> None:
+@dataclass(frozen=True)
+class _Seen:
+    """The database under the locks: its phase row; whether the chunk is done; whether its keys were ever here."""
+
+    epoch: int
+    fenced: bool
+    cursor: int
+    done: bool
+    touched: bool
+
+
+def _enter(connection: Connection, side: Side, chunk: Chunk, text: ChunkText) -> _Seen:
+    """Take the phase lock, then the lock of the keys; only then look at anything."""
+    message = Message(connection)
+    message.exec_driver_sql(
+        f"SET LOCAL migration.applying = 'on'; SELECT pg_advisory_xact_lock_shared({PHASE_LOCK})"
+    )
     if text.rows:
-        lock_range(connection, text.first, text.last)
-    if _is_done(connection, chunk):
-        return
+        lock_range(message.collector, text.first, text.last)
+    message.exec_driver_sql(
+        "SELECT epoch, fenced, cursor,"  # noqa: S608
+        " EXISTS (SELECT FROM migration_chunks WHERE plan_id = %(plan)s AND chunk = %(chunk)s),"
+        " EXISTS (SELECT FROM migration_versions WHERE key BETWEEN %(first)s AND %(last)s)"
+        f" OR EXISTS (SELECT FROM {side.table} WHERE {side.key} BETWEEN %(first)s AND %(last)s)"
+        " OR EXISTS (SELECT FROM migration_rejects WHERE key BETWEEN %(first)s AND %(last)s)"
+        " FROM migration_phase WHERE id = 1",
+        {"plan": chunk.plan_id, "chunk": chunk.number, "first": text.first, "last": text.last},
+    )
+    row: Any = message.send().one()
+    return _Seen(*row)
+
+
+def _write(
+    connection: Connection, side: Side, plan: Plan, chunk: Chunk, text: ChunkText, seen: _Seen
+) -> None:
     if text.rows:
-        if _is_untouched(connection, side, text):
-            copy_in(connection, side.table, (side.key, *side.columns), text.files[side.name])
-        else:
+        if seen.touched:
             _merge(connection, side, plan.seq, text)
-        _note_rejects(connection, side, plan.seq, text)
+        else:
+            copy_in(connection, side.table, (side.key, *side.columns), text.files[side.name])
+        if seen.touched or text.rejects:
+            _note_rejects(connection, side, plan.seq, text)
     connection.exec_driver_sql(
         "INSERT INTO migration_chunks (plan_id, chunk, seq, rows, rejected) VALUES (%s, %s, %s, %s, %s)",
         (chunk.plan_id, chunk.number, text.read_to, text.rows, len(text.rejects)),
@@ -118,23 +152,6 @@ def _write(connection: Connection, side: Side, plan: Plan, chunk: Chunk, text: C
         step("chunk.before_user_commit")
     else:
         step("chunk.before_auth_commit")
-
-
-def _is_done(connection: Connection, chunk: Chunk) -> bool:
-    found = connection.exec_driver_sql(
-        "SELECT 1 FROM migration_chunks WHERE plan_id = %s AND chunk = %s", (chunk.plan_id, chunk.number)
-    )
-    return found.scalar() is not None
-
-
-def _is_untouched(connection: Connection, side: Side, text: ChunkText) -> bool:
-    """Nothing of the range has ever been here: rows can go straight into the table."""
-    found = connection.exec_driver_sql(
-        f"SELECT EXISTS (SELECT FROM {side.table} WHERE {side.key} BETWEEN %(first)s AND %(last)s)"  # noqa: S608
-        " OR EXISTS (SELECT FROM migration_versions WHERE key BETWEEN %(first)s AND %(last)s)",
-        {"first": text.first, "last": text.last},
-    )
-    return not found.scalar_one()
 
 
 def _merge(connection: Connection, side: Side, seq: int, text: ChunkText) -> None:

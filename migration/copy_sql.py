@@ -21,10 +21,9 @@ _PLAIN_EMAIL_CHARACTERS = 500  # at most 2,000 bytes
 PLAIN_TEXT_BYTES = 1 << 20
 """A text shorter than this cannot hold a value that is too long."""
 
-_DATE_IS_PLAIN = (
-    "(created_at >= '0001' AND created_at < x'' AND datetime(created_at, '+0 days') IS created_at)"
-)
-"""Text in canonical form. The modifier makes SQLite compute it: `24:00:00` alone would come back as it is."""
+_DATE_IS_PLAIN = "(created_at >= '0001' AND datetime(created_at, '+0 days') IS created_at)"
+"""Text in canonical form, which numbers and blobs never equal. The modifier makes SQLite compute it: `24:00:00` would
+come back as it is."""
 
 PLAIN_ROW = (
     f"typeof(email) = 'text' AND length(email) <= {_PLAIN_EMAIL_CHARACTERS} AND typeof(password) = 'text'"
@@ -44,10 +43,8 @@ _USER_TEXT = (
     "group_concat(id || '\t' || email || '\t' || ifnull(name, '\\N') || '\t' || ifnull(created_at, '\\N'),"
     f" '{_USER_TAIL}')"
 )
-_SALT = (
-    "CASE WHEN length(password) = 60 AND password GLOB '$2[abxy]$[0-9][0-9]$*' THEN substr(password, 1, 29)"
-    " ELSE '\\N' END"
-)
+_IS_BCRYPT = f"password GLOB '$2[abxy]$[0-9][0-9]${'?' * 53}'"  # 60 characters, as values.salt_of wants them
+_SALT = f"CASE WHEN {_IS_BCRYPT} THEN substr(password, 1, 29) ELSE '\\N' END"
 _CREDENTIAL_TEXT = f"group_concat(id || '\t' || password || '\t' || {_SALT}, '\n')"
 _TEXTS = f"count(*), count(name) + count(created_at), {_USER_TEXT}, {_CREDENTIAL_TEXT}"
 _IN_RANGE = f"FROM {TABLE} WHERE id >= ? AND id <= ?"

@@ -14,7 +14,7 @@ from migration.session import Session
 from migration.task_queue import TaskQueue, celery_for
 from migration.throttle import Throttle, redis_for
 
-POLL_SECONDS = 0.15
+POLL_SECONDS = 0.2
 OUTAGE_SECONDS = 60.0
 MOST_ATTEMPTS = 12
 
@@ -29,7 +29,7 @@ def follow(
     """
     tasks = TaskQueue(celery_for(session.settings))
     redis = redis_for(session.settings.redis_url)
-    throttle = Throttle(session, redis)
+    throttle = Throttle(session, redis, 2 * POLL_SECONDS)
     away_since: float | None = None
     try:
         with show:

@@ -26,6 +26,7 @@ _FIELDS = (
     "id, kind, state, file_id, epoch, seq, snapshot, rows, next_key, last_key,"
     " created_at, created_by, finished_at, note"
 )
+_PLAN_FIELDS = ", ".join(f"plans.{name.strip()}" for name in _FIELDS.split(","))
 
 
 @dataclass(frozen=True)
@@ -189,16 +190,17 @@ def lease(engine: Engine, plan_id: str, number: int, holder: str, seconds: float
     """Take the chunk for `seconds`; None when it is done, somebody else has it, or the plan does not run any more."""
     with engine.begin() as connection:
         row = connection.exec_driver_sql(
-            "UPDATE chunks SET state = 'leased', token = token + 1, leased_by = %(holder)s,"
+            "UPDATE chunks SET state = 'leased', token = token + 1, leased_by = %(holder)s,"  # noqa: S608
             " leased_until = now() + %(seconds)s * interval '1 second' FROM plans"
             " WHERE plans.id = plan_id AND plans.state = 'running' AND plan_id = %(plan)s AND chunk = %(chunk)s"
             " AND (chunks.state = 'queued' OR chunks.state = 'leased' AND leased_until < now())"
-            " RETURNING chunks.first_key, chunks.last_key, token",
+            f" RETURNING chunks.first_key, chunks.last_key, token, {_PLAN_FIELDS}",
             {"holder": holder, "seconds": seconds, "plan": plan_id, "chunk": number},
         ).one_or_none()
     if row is None:
         return None
-    return Lease(get(engine, plan_id), Chunk(plan_id, number, row[0], row[1]), row[2])
+    first, last, token, *plan = row
+    return Lease(Plan(*plan), Chunk(plan_id, number, first, last), token)
 
 
 def finish(

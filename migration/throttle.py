@@ -5,6 +5,7 @@ says nothing. Whatever cannot be measured does not throttle.
 """
 
 import sqlite3
+import time
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -21,12 +22,24 @@ LATENCY_KEY = "latency:gateway:p95_ms"
 class Throttle:
     """Asks before every portion of bulk work. `redis` may be away."""
 
-    def __init__(self, session: Session, redis: "Redis | None") -> None:
+    def __init__(self, session: Session, redis: "Redis | None", fresh_seconds: float = 0.0) -> None:
         self._session = session
         self._redis = redis
+        self._fresh_seconds = fresh_seconds
+        self._asked_at = float("-inf")
+        self._answer: str | None = None
 
     def reason(self) -> str | None:
-        """Why bulk work has to wait now, for people; None when it may go on. Kept where `status` finds it."""
+        """Why bulk work has to wait now, for people; None when it may go on. Kept where `status` finds it.
+
+        An answer counts for `fresh_seconds`: asking costs about as much as reading a few hundred rows.
+        """
+        if time.monotonic() - self._asked_at >= self._fresh_seconds:
+            self._answer = self._ask()
+            self._asked_at = time.monotonic()
+        return self._answer
+
+    def _ask(self) -> str | None:
         control = read_control(self._session.migration)
         if control.paused_at is not None:
             return f"paused by {control.paused_by}"
