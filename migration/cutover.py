@@ -24,6 +24,7 @@ from migration.session import Session, impatient, warm_up
 from migration.sides import AUTH, USER, Side
 from service_kit.steps import step
 from service_kit.truth.legacy_file import CUTOVER, VERIFIED, FileState
+from service_kit.truth.phase import PHASE_LOCK, read_phase
 
 _PREPARE_SECONDS = 15.0
 _ROUNDS_UNDER_LOCK = 3.0  # of a measured round: the last drain itself, the fence, and the commit on disk
@@ -143,7 +144,7 @@ def _switch(session: Session, connection: sqlite3.Connection, budget_ms: int) ->
         batch = _rest_of_log(connection, list(cursors.values()))
         used = highest_id(connection)
         budget.within(lambda left: _drain(session, USER, batch, left))
-        highest = budget.within(lambda _: _continue_ids(session, used))
+        highest = budget.within(lambda _: _continue_ids(session, state.epoch, used))
         step("cutover.user_drained")
         budget.within(lambda left: _drain(session, AUTH, batch, left))
         step("cutover.auth_drained")
@@ -182,8 +183,13 @@ def _drain(session: Session, side: Side, batch: Batch, left_ms: int) -> None:
         )
 
 
-def _continue_ids(session: Session, highest: int) -> int:
+def _continue_ids(session: Session, epoch: int, highest: int) -> int:
+    """Alone in the database and at this epoch only: given up for slowness and late, it would set the ids back."""
     with session.user.begin() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({PHASE_LOCK})")
+        row = read_phase(connection)
+        if (row.epoch, row.fenced) != (epoch, False):
+            raise refused("moved_on", f"user_db is at epoch {row.epoch} now.")
         return raise_sequence(connection, highest)
 
 

@@ -124,7 +124,7 @@ ACTS = {
     "fill the disk": 20,
     "an hour passes": 12,
     "restart redis": 5,
-    "restart postgres": 3,
+    "restart postgres": 5,
 }
 COMMANDS = frozenset(("dual-write", "copy", "verify", "cutover", "rollback", "finish"))
 
