@@ -17,6 +17,7 @@ BENCHMARKS = {
     "events": "appending, consuming, latency",
     "login_timing": "login of an unknown user beside a wrong password",
     "migration": "copy and verify beside pgloader",
+    "dual_write": "a write to both stores beside a write to PostgreSQL alone",
 }
 """Module -> what it measures; add yours."""
 
