@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from migration.answer import ERROR, Issue
 from migration.batch import Batch, Blocked, Entry
-from migration.message import Message
+from migration.message import BEGIN, Message, transaction_by_messages
 from migration.ranges import lock_keys
 from migration.sides import USER, Known, Look, Side
 from migration.values import Reject
@@ -75,7 +75,7 @@ def apply_batch(
     """
     try:
         for _ in range(_TRIES):
-            with engine.begin() as connection:
+            with transaction_by_messages(engine) as connection:
                 seen = _enter(connection, side, batch, lock_ms, statement_ms)
                 if seen.file_id not in (None, batch.file_id):
                     raise Blocked(_foreign(side))
@@ -104,7 +104,7 @@ def _enter(connection: Connection, side: Side, batch: Batch, lock_ms: int, state
     """
     message = Message(connection)
     message.exec_driver_sql(
-        f"SET LOCAL lock_timeout = {lock_ms}; SET LOCAL statement_timeout = {statement_ms};"
+        f"{BEGIN}; SET LOCAL lock_timeout = {lock_ms}; SET LOCAL statement_timeout = {statement_ms};"
         " SET LOCAL migration.applying = 'on';"
         f" SELECT pg_advisory_xact_lock_shared({PHASE_LOCK}); SELECT pg_advisory_xact_lock({APPLY_LOCK})"
     )

@@ -161,7 +161,9 @@ def _faults(
     schema = read_schema(connection)
     faults = list(schema.problems)
     if not state.file_is_truth and not fenced:
-        faults.append(_fault("fence_missing", "The fence is gone: programs can write to the old file again."))
+        message = "The fence is gone: programs can write to the old file again."
+        again = "finish" if state.phase == FINISHED else "cutover"
+        faults.append(Issue("fence_missing", ERROR, message, f"flask migration {again} puts it up again."))
     if state.phase == FINISHED:
         return faults
     wanted = capture_triggers(schema.unique)

@@ -12,13 +12,14 @@ import time
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from migration.batch import Blocked
 from migration.catch_up import Progress, Targets, catch_up
 from migration.raw_file import RawFile
 from migration.session import Session
 from migration.sides import AUTH, USER
+from service_kit.db import engine_for
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +34,18 @@ def drain(session: Session) -> Progress:
 
 def drain_user_db(path: str | Path, engine: Engine) -> "ServiceDrain":
     """What the user service calls after a write to the file: brings `user_db` up to date."""
-    return ServiceDrain(RawFile(path), {USER: engine})
+    return ServiceDrain(RawFile(path), {USER: _own_engine(engine)})
 
 
 def drain_auth_db(path: str | Path, engine: Engine) -> "ServiceDrain":
     """What the auth service calls after a write to the file: brings `auth_db` up to date."""
-    return ServiceDrain(RawFile(path), {AUTH: engine})
+    return ServiceDrain(RawFile(path), {AUTH: _own_engine(engine)})
+
+
+def _own_engine(engine: Engine) -> Engine:
+    """The drain's one connection to the same database; it is used again and again, without a look beforehand."""
+    url = engine.url.render_as_string(hide_password=False)
+    return engine_for(url, name="drain", pool_size=1, pre_ping=False)
 
 
 class ServiceDrain:
@@ -87,7 +94,7 @@ class ServiceDrain:
     def _run(self) -> str | None:
         """One run to the end of the log; the reason when it did not get there by a fault."""
         try:
-            self._cursors = catch_up(self._file, self._targets, self._cursors, lock_ms=1000).cursors
+            self._catch_up()
         except Blocked as blocked:
             return str(blocked)
         except (SQLAlchemyError, sqlite3.Error) as error:
@@ -98,6 +105,15 @@ class ServiceDrain:
             log.exception("draining the file's log failed")
             return type(error).__name__
         return None
+
+    def _catch_up(self) -> None:
+        try:
+            self._cursors = catch_up(self._file, self._targets, self._cursors, lock_ms=1000).cursors
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            # the server was restarted since the last run; the pool has thrown the dead connection away
+            self._cursors = catch_up(self._file, self._targets, lock_ms=1000).cursors
 
     def _close(self, reason: str) -> None:
         """Let requests go without waiting for a while, longer each time. Called with the lock held."""

@@ -56,6 +56,7 @@ def _commit(session: Session) -> int:
         with write_lock(connection):
             state = read_state(connection)
             if state.phase == FINISHED:
+                raise_fence(connection)  # somebody may have torn it down with the table
                 return state.epoch
             if state.file_is_truth or state.phase != CUTOVER:
                 raise refused(

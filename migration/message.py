@@ -4,9 +4,29 @@ Each statement still takes a snapshot of its own (READ COMMITTED), so a lock tak
 looks.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection, CursorResult, Engine
+from sqlalchemy.exc import DBAPIError
+
+BEGIN = "BEGIN"
+
+
+@contextmanager
+def transaction_by_messages(engine: Engine) -> Iterator[Connection]:
+    """A connection in autocommit mode, whose first message has to start with BEGIN: the driver would send that on a
+    trip of its own. COMMIT at the block's end, ROLLBACK when it raises."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        try:
+            yield connection
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            if not connection.invalidated:
+                with suppress(DBAPIError):
+                    connection.exec_driver_sql("ROLLBACK")
+            raise
 
 
 class Message:

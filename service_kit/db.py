@@ -22,13 +22,20 @@ _TRANSIENT_CODES = ("40001", "40P01")  # serialization failure, deadlock
 
 
 def engine_for(
-    url: str, *, name: str, pool_size: int = 8, statement_seconds: float = 5.0, lock_seconds: float = 3.0
+    url: str,
+    *,
+    name: str,
+    pool_size: int = 8,
+    statement_seconds: float = 5.0,
+    lock_seconds: float = 3.0,
+    pre_ping: bool = True,
 ) -> Engine:
     """An engine whose sessions are in UTC and bounded: `statement_seconds` a statement, `lock_seconds` a lock
     wait.
 
     `name` shows in pg_stat_activity. At most `pool_size` connections; a caller waits 2 s for one, then gets
-    Unavailable out of `transaction`.
+    Unavailable out of `transaction`. Without `pre_ping` a round trip is saved, and who uses a connection that died
+    with its server finds out by an error.
     """
     options = {
         "statement_timeout": f"{statement_seconds * 1000:.0f}",
@@ -41,7 +48,7 @@ def engine_for(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=2,
-        pool_pre_ping=True,
+        pool_pre_ping=pre_ping,
         pool_recycle=1800,
         hide_parameters=True,  # they hold password hashes, and errors end up in logs
         connect_args={

@@ -380,9 +380,13 @@ def test_finish_keeps_the_fence_for_ever_and_ends_capture(
         go_back(running)
 
 
-def test_finish_can_be_run_again(running: Session) -> None:
+def test_finish_can_be_run_again_and_puts_a_torn_down_fence_up(running: Session, legacy: Legacy) -> None:
     cut_over(running)
-    assert finish(running).epoch == finish(running).epoch == 3
+    assert finish(running).epoch == 3
+    legacy.run("DROP TRIGGER migration_fence_users_insert")
+    assert finish(running).epoch == 3
+    with pytest.raises(sqlite3.IntegrityError, match="moved to PostgreSQL"):
+        legacy.add("dan")
 
 
 def test_finish_is_refused_while_the_file_is_the_truth(running: Session) -> None:
