@@ -10,6 +10,7 @@ broken.
 import argparse
 import http.client
 import json
+import math
 import random
 import secrets
 import statistics
@@ -77,11 +78,19 @@ def measure(side: str, url: str, each: int) -> bool:
                 seconds[email].append(time.perf_counter() - begun)
     medians = {email: statistics.median(taken) for email, taken in seconds.items()}
     apart = abs(medians[known] - medians[unknown])
+    error = math.hypot(*(uncertainty(taken) for taken in seconds.values()))
     print(
         f"{side}: {each} of each, wrong password {describe(seconds[known])}, unknown user "
-        f"{describe(seconds[unknown])}, medians {apart * 1000:.2f} ms apart (limit {LIMIT_SECONDS * 1000:.0f} ms)"
+        f"{describe(seconds[unknown])}, medians {apart * 1000:.2f} ms apart (limit {LIMIT_SECONDS * 1000:.0f} ms; "
+        f"this machine's noise alone makes it up to {error * 1000:.1f} ms in 19 of 20 runs)"
     )
     return apart < LIMIT_SECONDS
+
+
+def uncertainty(seconds: list[float]) -> float:
+    """How far the median of so many values with this spread may be off by chance, 19 times out of 20."""
+    low, _, high = statistics.quantiles(seconds, n=4)
+    return 1.96 * 1.25 * (high - low) / 1.35 / math.sqrt(len(seconds))
 
 
 def describe(seconds: list[float]) -> str:

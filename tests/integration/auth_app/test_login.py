@@ -229,7 +229,9 @@ def test_more_logins_than_may_wait_are_refused_and_health_is_not_held_up(make_se
 def test_a_login_costs_the_same_for_an_unknown_user_and_for_a_wrong_password(
     make_service: Make, side: str, user_service: UserService
 ) -> None:
-    """A smaller run of benchmarks/login_timing.py, which holds the medians to 5 ms."""
+    """Counts the processor's time, which neighbours disturb less than the clock; benchmarks/login_timing.py holds
+    the medians by the clock to 5 ms.
+    """
     auth = make_service(side, user_service_urls=user_service.url, bcrypt_cost=8)
     auth.users = user_service if side == "database" else None
     stored = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(8)).decode()
@@ -237,12 +239,12 @@ def test_a_login_costs_the_same_for_an_unknown_user_and_for_a_wrong_password(
     seconds: dict[str, list[float]] = {"ann@example.com": [], "nobody@example.com": []}
     for _ in range(25):
         for email, taken in seconds.items():
-            begun = time.perf_counter()
+            begun = time.process_time()
             assert auth.log_in(email, "secret13").status_code == 401
-            taken.append(time.perf_counter() - begun)
+            taken.append(time.process_time() - begun)
     known, unknown = (statistics.median(taken) for taken in seconds.values())
     hashing = min(_hashing_seconds(stored) for _ in range(5))
-    assert abs(known - unknown) < hashing / 2, (known, unknown, hashing)
+    assert abs(known - unknown) < hashing / 4, (known, unknown, hashing)
 
 
 def auth_token() -> str:
@@ -251,6 +253,6 @@ def auth_token() -> str:
 
 
 def _hashing_seconds(stored: str) -> float:
-    begun = time.perf_counter()
+    begun = time.process_time()
     bcrypt.checkpw(b"secret13", stored.encode())
-    return time.perf_counter() - begun
+    return time.process_time() - begun
