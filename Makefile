@@ -5,6 +5,7 @@
 
 RUN := .venv/bin/python
 SEEDS ?= 20
+WORKERS ?= 2
 ARGS ?=
 
 help: ## show this list
@@ -30,7 +31,7 @@ demo: env ## the whole migration on a sample file under live traffic, then stop 
 	@$(RUN) -m devstack.demo
 
 test: env ## all tests (ARGS="-k name" for some)
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 unit: env ## the tests that need no server
 	@$(RUN) -m pytest tests/unit
