@@ -87,16 +87,10 @@ def some_forms(rng: random.Random, count: int) -> list[str]:
 
 def _change(url: str, statement: str) -> bool:
     """Carry out a statement past capture and fence; False when a constraint stands against it."""
-    connection = psycopg2.connect(url)
     try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SET LOCAL migration.applying = 'on'")
-            cursor.execute(statement)
-            return bool(cursor.rowcount)
+        return bool(run_sql(url, f"SET LOCAL migration.applying = 'on'; {statement} RETURNING 1"))
     except psycopg2.IntegrityError:
         return False
-    finally:
-        connection.close()
 
 
 _USER, _AUTH = "user_db", "auth_db"

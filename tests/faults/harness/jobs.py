@@ -36,7 +36,7 @@ from tests.faults.harness.services import open_services
 
 REFUSED, FAILED = 3, 4
 OUTAGES = (DBAPIError, sqlite3.OperationalError, Unavailable, Blocked, OSError)
-IDLE_SECONDS = 0.02
+IDLE_SECONDS = 0.06
 
 COMMANDS = {
     "dual-write": dual_write, "copy": copy_command, "verify": verify, "cutover": cutover, "rollback": rollback,

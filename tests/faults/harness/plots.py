@@ -41,7 +41,7 @@ def random_plot(seed: int) -> Plot:
         "events_of_user": hears,
         "events_of_auth": hears,
     }
-    return Plot(lambda _: random_fates(seed, intensity), parts, rng.choice((0.02, 0.05)), _there_and_back)
+    return Plot(lambda _: random_fates(seed, intensity), parts, rng.choice((0.06, 0.15)), _there_and_back)
 
 
 def _there_and_back(story: Story) -> None:

@@ -45,6 +45,7 @@ class Servers:
         try:
             self.postgres.start()
             self.redis.start()
+            self._cheapen_logins()
             for database, role in ROLES.items():
                 self.postgres.create_role(role)
                 self.postgres.create_database(f"template_{database}", role)
@@ -58,6 +59,12 @@ class Servers:
         self.postgres.destroy()
         self.redis.destroy()
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def _cheapen_logins(self) -> None:
+        """A seed makes hundreds of connections; the passwords of its roles need not withstand anybody."""
+        with self.postgres.administration() as cursor:
+            cursor.execute("ALTER SYSTEM SET scram_iterations = 1")
+            cursor.execute("SELECT pg_reload_conf()")
 
     def databases(self, tag: str) -> Databases:
         """Three fresh databases."""
