@@ -102,7 +102,7 @@ class Truth:
             step("truth.write.before_file_commit")
             return value
 
-        value = self._on_file("BEGIN IMMEDIATE", work, fenced_point="truth.write.file_fenced")
+        value = self._on_file("BEGIN IMMEDIATE", work, lambda: step("truth.write.file_fenced"))
         step("truth.write.file_committed")
         if self._drain is not None:
             try:
@@ -112,9 +112,9 @@ class Truth:
         return value
 
     def _read_file(self, on_file: OnFile[T]) -> T:
-        return self._on_file("BEGIN", on_file, fenced_point="truth.read.file_fenced")
+        return self._on_file("BEGIN", on_file, lambda: step("truth.read.file_fenced"))
 
-    def _on_file(self, begin: str, callback: OnFile[T], *, fenced_point: str) -> T:
+    def _on_file(self, begin: str, callback: OnFile[T], fenced: Callable[[], None]) -> T:
         try:
             with transaction(self._legacy.connection(), begin) as connection:
                 state = read_state(connection)
@@ -122,7 +122,7 @@ class Truth:
                     raise _Elsewhere(state.epoch)
                 return callback(connection)
         except _Elsewhere:
-            step(fenced_point)
+            fenced()
             raise
 
     # ---- the database
