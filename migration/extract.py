@@ -19,7 +19,10 @@ _COUNT = f"SELECT count(*) FROM {TABLE} WHERE id >= ? AND id <= ?"  # noqa: S608
 
 @dataclass(frozen=True)
 class Part:
-    """The rows from `first` to `last` (keys, inclusive): `rows` read, of which `rejects` stay behind."""
+    """The rows from `first` to `last` (keys, inclusive): `rows` read, of which `rejects` stay behind.
+
+    `filled`: when all rows are plain, and so their text in the order of keys, how many names and dates are not NULL.
+    """
 
     first: int
     last: int
@@ -27,6 +30,7 @@ class Part:
     users: bytes
     credentials: bytes
     rejects: tuple[Reject, ...]
+    filled: int | None = None
 
 
 def parts(
@@ -74,10 +78,10 @@ def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Pa
 def _all_plain(connection: sqlite3.Connection, first: int, last: int) -> Part | None:
     rows, filled, users, credentials, plain = connection.execute(copy_sql.RANGE, (first, last)).fetchone()
     if not rows:
-        return Part(first, last, 0, b"", b"", ())
+        return Part(first, last, 0, b"", b"", (), 0)
     users, credentials = finish(users, USER_TAIL), finish(credentials, CREDENTIAL_TAIL)
     if plain and is_plain_text(rows, filled, users, credentials):
-        return Part(first, last, rows, users, credentials, ())
+        return Part(first, last, rows, users, credentials, (), filled)
     return None
 
 

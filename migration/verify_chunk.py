@@ -1,13 +1,16 @@
-"""One chunk of a verification: every row of its keys on both sides, as COPY text, compared byte by byte.
+"""One chunk of a verification: every row and column of its keys on both sides.
 
-Where the texts differ, their lines name the keys. Those are only suspects: the row may have changed since the snapshot
-was taken. `verify.settle` looks at them again beside the live file.
+The text that COPY would load is digested on both sides, a few thousand rows at a time. Where digests differ (or rows
+are not plain, see `copy_sql`), the texts are compared line by line, and the lines name the keys. Those are only
+suspects: a row may have changed since the snapshot was taken. `suspects.judge` looks again, beside the live file.
 """
 
+import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from migration.extract import Part, parts
 from migration.file_schema import TABLE
@@ -21,11 +24,20 @@ from service_kit.steps import step
 
 _SLACK_BYTES = 8 << 20
 _KEYS_AT_ONCE = 5_000
-_SELECT = {
+_COLUMNS = {
     # a row that is not active is no row to anybody: let it differ
-    USER: "id, CASE status WHEN 'active' THEN email END, name, created_at, created_at_source",
+    USER: "id, CASE status WHEN 'active' THEN email END AS email, name, created_at, created_at_source",
     AUTH: "user_id, password_hash, salt",
 }
+# Values that are not NULL are counted, since a NULL and the text that stands for it give the same line.
+_DIGEST = {
+    USER: "count(*), count(name) + count(created_at), count(created_at_source), md5(string_agg("
+    "id || E'\\t' || email || E'\\t' || COALESCE(name, E'\\\\N') || E'\\t'"
+    " || COALESCE(created_at::text, E'\\\\N') || E'\\t\\\\N\\n', ''))",
+    AUTH: "count(*), count(salt), 0, md5(string_agg("
+    "user_id || E'\\t' || password_hash || E'\\t' || COALESCE(salt, E'\\\\N') || E'\\n', ''))",
+}
+_Targets = Mapping[Side, Connection]
 
 
 class _TooMuch(Exception):
@@ -37,59 +49,81 @@ def run(session: Session, held: Lease) -> ChunkResult:
     plan, chunk = held.plan, held.chunk
     rows = rejected = 0
     suspects: set[int] = set()
-    with opened(folder(session.settings), plan.snapshot, plan.id) as snapshot:
+    with ExitStack() as stack:
+        snapshot = stack.enter_context(opened(folder(session.settings), plan.snapshot, plan.id))
+        targets = {side: stack.enter_context(_reading(engine)) for side, engine in session.targets.items()}
         for part in parts(snapshot, chunk.first, chunk.last):
             rows += part.rows
             rejected += len(part.rejects)
-            try:
-                suspects |= _suspects(session, part)
-            except _TooMuch:
-                for first, last in _target_ranges(session, part):
-                    for piece in parts(snapshot, first, last):
-                        suspects |= _suspects_or_all(session, snapshot, piece)
+            suspects |= _suspects(targets, snapshot, part)
     step("verify.chunk_compared")
     _note(session.migration, plan.id, suspects)
     return ChunkResult(rows, rejected, len(suspects))
 
 
-def _suspects(session: Session, part: Part) -> set[int]:
-    texts = {USER: part.users, AUTH: part.credentials}
+def _reading(engine: Engine) -> Connection:
+    """A connection on which each statement sees the database as it is then."""
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    connection.exec_driver_sql("SET datestyle = 'ISO'")
+    return connection
+
+
+def _suspects(targets: _Targets, snapshot: sqlite3.Connection, part: Part) -> set[int]:
     found: set[int] = set()
-    for side, engine in session.targets.items():
-        held, noted = _read(engine, side, part, len(texts[side]))
-        if held != texts[side]:
-            found |= _keys(set(_lines(held)) ^ set(_lines(texts[side])))
-        found |= noted ^ {reject.key for reject in part.rejects}
+    for side, target in targets.items():
+        if not _is_same(target, side, part):
+            try:
+                found |= _differing(target, side, part)
+            except _TooMuch:
+                for first, last in _ranges(target, side, part):
+                    for piece in parts(snapshot, first, last):
+                        found |= _differing_or_all(target, side, snapshot, piece)
     return found
 
 
-def _suspects_or_all(session: Session, snapshot: sqlite3.Connection, part: Part) -> set[int]:
-    """Every key of a small range, when one of its databases holds values of a size that no legacy row has."""
+def _text(side: Side, part: Part) -> bytes:
+    return part.users if side is USER else part.credentials
+
+
+def _keys_of(part: Part) -> str:
+    return f"BETWEEN {part.first} AND {part.last}"
+
+
+def _is_same(target: Connection, side: Side, part: Part) -> bool:
+    """Whether the digests of a plain part agree, and nothing of it is noted as rejected."""
+    if part.filled is None:
+        return False
+    text = _text(side, part)
+    filled = part.filled if side is USER else part.rows - text.count(b"\\")  # the salts that are not NULL
+    digest = hashlib.md5(text, usedforsecurity=False).hexdigest() if part.rows else None
+    found = target.exec_driver_sql(
+        f"SELECT {_DIGEST[side]}, EXISTS (SELECT FROM migration_rejects WHERE key {_keys_of(part)})"  # noqa: S608
+        f" FROM (SELECT {_COLUMNS[side]} FROM {side.table} WHERE {side.key} {_keys_of(part)}"
+        f" ORDER BY {side.key} LIMIT {part.rows + 1}) AS half"
+    )
+    return tuple(found.one()) == (part.rows, filled, 0, digest, False)
+
+
+def _differing(target: Connection, side: Side, part: Part) -> set[int]:
+    """The keys of lines that only one side has, and of rejects that only one side knows."""
+    sink = _Sink(2 * len(_text(side, part)) + _SLACK_BYTES)
+    keys = _keys_of(part)
+    copy_out(target, f"SELECT {_COLUMNS[side]} FROM {side.table} WHERE {side.key} {keys}", sink)  # noqa: S608
+    noted = target.exec_driver_sql(f"SELECT key FROM migration_rejects WHERE key {keys}")  # noqa: S608
+    lines = set(_lines(sink.text())) ^ set(_lines(_text(side, part)))
+    return _keys(lines) | ({row[0] for row in noted} ^ {reject.key for reject in part.rejects})
+
+
+def _differing_or_all(target: Connection, side: Side, snapshot: sqlite3.Connection, part: Part) -> set[int]:
+    """Every key of a small range, when the database holds values of a size that no legacy row has."""
     try:
-        return _suspects(session, part)
+        return _differing(target, side, part)
     except _TooMuch:
         found = snapshot.execute(f"SELECT id FROM {TABLE} WHERE id >= ? AND id <= ?", (part.first, part.last))  # noqa: S608
-        keys = {row[0] for row in found}
-        for side, engine in session.targets.items():
-            with engine.connect() as connection:
-                held = connection.exec_driver_sql(
-                    f"SELECT {side.key} FROM {side.table} WHERE {side.key} BETWEEN %s AND %s",  # noqa: S608
-                    (part.first, part.last),
-                )
-                keys |= {row[0] for row in held}
-        return keys
-
-
-def _read(engine: Engine, side: Side, part: Part, expected: int) -> tuple[bytes, set[int]]:
-    """The text of the range's rows, in the order of their keys, and the keys noted as rejects."""
-    sink = _Sink(2 * expected + _SLACK_BYTES)
-    keys = f"BETWEEN {part.first} AND {part.last}"
-    with engine.begin() as connection:
-        connection.exec_driver_sql("SET LOCAL datestyle = 'ISO'")
-        where = f"WHERE {side.key} {keys} ORDER BY {side.key}"
-        copy_out(connection, f"SELECT {_SELECT[side]} FROM {side.table} {where}", sink)  # noqa: S608
-        noted = connection.exec_driver_sql(f"SELECT key FROM migration_rejects WHERE key {keys}")  # noqa: S608
-        return sink.text(), {row[0] for row in noted}
+        held = target.exec_driver_sql(
+            f"SELECT {side.key} FROM {side.table} WHERE {side.key} {_keys_of(part)}"  # noqa: S608
+        )
+        return {row[0] for row in found} | {row[0] for row in held}
 
 
 class _Sink:
@@ -119,19 +153,15 @@ def _keys(lines: set[bytes]) -> set[int]:
     return {int(line.partition(b"\t")[0]) for line in lines}
 
 
-def _target_ranges(session: Session, part: Part) -> Iterator[tuple[int, int]]:
-    """The part's range in portions of which no database has more than _KEYS_AT_ONCE rows (of each alone)."""
-    borders: set[int] = set()
-    for side, engine in session.targets.items():
-        with engine.connect() as connection:
-            found = connection.exec_driver_sql(
-                f"SELECT key FROM (SELECT {side.key} AS key, row_number() OVER (ORDER BY {side.key}) AS place"  # noqa: S608
-                f" FROM {side.table} WHERE {side.key} BETWEEN %s AND %s) AS numbered WHERE place %% %s = 0",
-                (part.first, part.last, _KEYS_AT_ONCE),
-            )
-            borders |= {row[0] for row in found}
+def _ranges(target: Connection, side: Side, part: Part) -> Iterator[tuple[int, int]]:
+    """The part's range in portions of which the database has at most _KEYS_AT_ONCE rows."""
+    found = target.exec_driver_sql(
+        f"SELECT key FROM (SELECT {side.key} AS key, row_number() OVER (ORDER BY {side.key}) AS place"  # noqa: S608
+        f" FROM {side.table} WHERE {side.key} {_keys_of(part)}) AS numbered WHERE place %% {_KEYS_AT_ONCE} = 0"
+        " ORDER BY key"
+    )
     first = part.first
-    for border in sorted(borders):
+    for border in [row[0] for row in found]:
         yield first, border
         first = border + 1
     if first <= part.last:
