@@ -13,6 +13,7 @@ from migration.answer import Answer
 from migration.cli.runtime import json_option, run
 from migration.session import Session
 from migration.status import collect
+from service_kit.truth.legacy_file import FINISHED
 
 _COUNT_EVERY = 5  # counting millions of rows is not for every picture
 
@@ -55,7 +56,7 @@ def picture(answer: Answer) -> Group:
         ("  truth ", "dim"), (str(data.get("truth", "?")), "bold"),
         ("  capture ", "dim"), _yes(data.get("captured")), ("  fence ", "dim"), _yes(data.get("fenced")),
     )  # fmt: skip
-    parts: list[Any] = [head, _databases(data.get("databases") or {}), *_rows(data.get("rows"))]
+    parts: list[Any] = [head, _databases(data.get("databases") or {}), *_rows(data.get("rows"), answer.phase)]
     parts += [_plan(kind, plan) for kind, plan in (data.get("plans") or {}).items()]
     if data.get("throttle"):
         parts.append(Text(f"throttled: {data['throttle']}", "yellow"))
@@ -78,9 +79,11 @@ def _databases(databases: dict[str, Any]) -> Table:
     return table
 
 
-def _rows(rows: dict[str, Any] | None) -> list[Text]:
+def _rows(rows: dict[str, Any] | None, phase: str) -> list[Text]:
     if not rows:
         return []
+    if phase == FINISHED:  # the file is not kept up any more: nothing to compare with
+        return [Text(f"rows: {rows['user_db']:,} users, {rows['auth_db']:,} credentials in PostgreSQL")]
     sign = "=" if rows["balanced"] else "≠"
     return [
         Text(
@@ -93,7 +96,7 @@ def _rows(rows: dict[str, Any] | None) -> list[Text]:
 
 def _plan(kind: str, plan: dict[str, Any]) -> Text:
     share = plan["rows_done"] / plan["rows"] if plan["rows"] else 1.0
-    differences = f", {plan['differences']:,} differences" if kind == "verify" else ""
+    differences = f", {plan['differences']:,} looked at again" if kind == "verify" else ""
     return Text(
         f"{kind}: {plan['state']}, {plan['chunks_done']:,} of {plan['chunks']:,} chunks,"
         f" {plan['rows_done']:,} of {plan['rows']:,} rows ({share:.0%}){differences}"
