@@ -5,7 +5,6 @@ moves the cursor. It may come twice, late or never: a version per key keeps olde
 epoch that the batch was read at keeps it out of a database that has moved on (docs/protocol.md, "Forward applier").
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -118,7 +117,7 @@ def _apply(connection: Connection, side: Side, batch: Batch, seen: Look) -> Appl
     work = _Work()
     message = Message(connection)
     if seen.cursor < batch.upto:
-        entries = _by_key(batch.entries, seen.cursor)
+        entries = _by_key(batch, seen.cursor)
         if _is_stale(batch, {key: seen.known[key] for key in entries}, seen.copied_to):
             return Applied(Outcome.STALE, seen.cursor)
         for key in entries:
@@ -134,12 +133,15 @@ def _apply(connection: Connection, side: Side, batch: Batch, seen: Look) -> Appl
     return Applied(Outcome.APPLIED, cursor, len(work.halves), len(work.gone), len(work.rejects))
 
 
-def _by_key(entries: Sequence[Entry], cursor: int) -> dict[int, list[Entry]]:
-    """The entries that this database has not seen, by key. What it has seen, it holds in that state or a later one."""
-    found: defaultdict[int, list[Entry]] = defaultdict(list)
-    for entry in entries:
+def _by_key(batch: Batch, cursor: int) -> dict[int, list[Entry]]:
+    """The entries that this database has not seen, by key. What it has seen, it holds in that state or a later one.
+
+    Keys that are in the batch without an entry have none: their rows are brought over, and nothing is told of it.
+    """
+    found: dict[int, list[Entry]] = {key: [] for key in batch.also}
+    for entry in batch.entries:
         if entry.seq > cursor:
-            found[entry.key].append(entry)
+            found.setdefault(entry.key, []).append(entry)
     return found
 
 
@@ -164,7 +166,7 @@ def _plan(work: _Work, side: Side, key: int, entries: list[Entry], known: Known,
         work.gone.append(key)
     if isinstance(row, Reject):
         work.rejects.append(row)
-    event = side.event(entries, known, after)
+    event = side.event(entries, known, after) if entries else None
     if event is not None:
         work.events.append(event)
 

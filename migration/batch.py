@@ -1,7 +1,7 @@
 """What one snapshot of the legacy file gives to the forward appliers: log entries, and their keys' present rows."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -41,6 +41,7 @@ class Batch:
     """Entries after `after` up to `upto` and, for each of their keys, the row at `last_seq` (not in `rows`: no row).
 
     `last_seq` is the end of the log in the snapshot: the rows may be younger than the entries, never older.
+    `also`: keys without an entry whose rows were read as well.
     """
 
     epoch: int
@@ -50,17 +51,24 @@ class Batch:
     upto: int
     entries: tuple[Entry, ...]
     rows: Mapping[int, TargetRow | Reject]
+    also: tuple[int, ...] = ()
 
     @cached_property
     def keys(self) -> list[int]:
-        """The keys of the entries, each once."""
-        return list(dict.fromkeys(entry.key for entry in self.entries))
+        """The keys of the entries, and of `also`, each once."""
+        return list(dict.fromkeys((*(entry.key for entry in self.entries), *self.also)))
 
 
 def read_batch(
-    connection: sqlite3.Connection, cursors: Sequence[int], limit: int | None = BATCH_ENTRIES
+    connection: sqlite3.Connection,
+    cursors: Sequence[int],
+    limit: int | None = BATCH_ENTRIES,
+    also: Collection[int] = (),
 ) -> Batch | None:
     """The entries after the lowest of `cursors`, at most `limit`, in the connection's present transaction.
+
+    `also`: keys whose rows are wanted although no entry names them; they count only when the batch reaches the end of
+    the log, since an entry that is not in the batch would have to tell of their change.
 
     None when PostgreSQL is the truth or nothing is captured yet: there is nothing to apply forward.
 
@@ -78,8 +86,9 @@ def read_batch(
     _refuse_gap(connection, after, seen.last_seq)
     entries = tuple(_entries(connection, after, limit))
     upto = entries[-1].seq if limit is not None and len(entries) == limit else seen.last_seq
-    rows = present_rows(connection, list({entry.key for entry in entries}))
-    return Batch(seen.state.epoch, seen.state.file_id or "", seen.last_seq, after, upto, entries, rows)
+    extra = tuple(also) if upto == seen.last_seq else ()
+    rows = present_rows(connection, list({*extra, *(entry.key for entry in entries)}))
+    return Batch(seen.state.epoch, seen.state.file_id or "", seen.last_seq, after, upto, entries, rows, extra)
 
 
 def _refuse_gap(connection: sqlite3.Connection, after: int, last: int) -> None:

@@ -1,6 +1,7 @@
 """Bring one or both databases to the end of the file's log, batch by batch."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -11,6 +12,7 @@ from migration.apply import Applied, Outcome, apply_batch
 from migration.batch import BATCH_ENTRIES, Batch, Blocked, read_batch
 from migration.raw_file import RawFile
 from migration.sides import AUTH, USER, Side
+from migration.values import TargetRow
 from service_kit.steps import step
 from service_kit.truth.phase import read_phase
 
@@ -18,9 +20,10 @@ _TRIES = 6
 _CLASH = Issue(
     "email_held",
     ERROR,
-    "A changed email is held in user_db by a row that the file does not have in that form.",
-    "flask migration verify --repair finds the row and mends it.",
+    "A changed email is held in user_db by a row that the file has in another form, and it cannot be mended.",
+    "Look at the log of the workers, then at that row.",
 )
+log = logging.getLogger(__name__)
 
 
 class Reached(Enum):
@@ -66,8 +69,9 @@ def catch_up(
     """
     progress = Progress(cursors=dict(cursors) if cursors else read_cursors(targets))
     tries, limit = 0, BATCH_ENTRIES
+    also: set[int] = set()
     while tries < _TRIES and (batches is None or progress.batches < batches):
-        batch = _read(file, progress, limit)
+        batch = _read(file, progress, limit, also)
         if batch is None:
             progress.reached = Reached.NOT_FORWARD
             return progress
@@ -76,14 +80,16 @@ def catch_up(
             progress.reached = Reached.MOVED_ON if outcome is Outcome.DROPPED else Reached.BUSY
             return progress
         if outcome is Outcome.APPLIED:
-            tries, limit = 0, BATCH_ENTRIES
+            tries, limit, also = 0, BATCH_ENTRIES, set()
             if batch.upto == batch.last_seq:
                 progress.reached = Reached.END
                 return progress
         else:
             tries += 1
             progress.cursors = read_cursors(targets)
-            limit = limit * 8 if outcome is Outcome.CLASH else limit
+            if outcome is Outcome.CLASH:
+                limit *= 8
+                also |= _holders(targets, batch)
             if tries == _TRIES and outcome is Outcome.CLASH:
                 raise Blocked(_CLASH)
     progress.reached = Reached.LIMIT if tries < _TRIES else Reached.BUSY
@@ -99,11 +105,33 @@ def read_cursors(targets: Targets) -> dict[str, int]:
     return found
 
 
-def _read(file: RawFile, progress: Progress, limit: int) -> Batch | None:
+def _read(file: RawFile, progress: Progress, limit: int, also: Collection[int]) -> Batch | None:
     with file.snapshot() as connection:
-        batch = read_batch(connection, list(progress.cursors.values()), limit)
+        batch = read_batch(connection, list(progress.cursors.values()), limit, also)
     step("apply.read")
     return batch
+
+
+def _holders(targets: Targets, batch: Batch) -> set[int]:
+    """Users who hold an email in `user_db` that the file gives to somebody else, and of whom no entry tells.
+
+    Somebody changed them behind the appliers' back. They stand in the way of the log, and verify cannot find them
+    before the log is applied: so they are brought to what the file holds, together with the batch.
+    """
+    engine = targets.get(USER)
+    if engine is None or batch.upto < batch.last_seq:  # an entry behind the batch may free the email
+        return set()
+    wanted = {row.user.email: key for key, row in batch.rows.items() if isinstance(row, TargetRow)}
+    with engine.connect() as connection:
+        held = connection.exec_driver_sql(
+            "SELECT id, email FROM users WHERE email = ANY(%s)", (list(wanted),)
+        ).all()
+    found = {key for key, email in held if wanted[email] != key} - set(batch.keys)
+    if found:
+        log.warning(
+            "users %s held emails that are not theirs; they are brought to what the file holds", sorted(found)
+        )
+    return found
 
 
 def _apply_to_all(

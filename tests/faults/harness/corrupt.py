@@ -99,6 +99,13 @@ FORMS: dict[str, tuple[str, str, str]] = {
      "SELECT 1 FROM users WHERE id = {key} AND name = 'corrupt {n}'"),
     "other email": (_USER, "UPDATE users SET email = 'corrupt{n}@example.com' WHERE id = {key}",
      "SELECT 1 FROM users WHERE id = {key} AND email = 'corrupt{n}@example.com'"),
+    "email of somebody to come": (
+        _USER,
+        "UPDATE users SET updated_at = '1999-01-02', email = (SELECT address FROM generate_series(0, 39) AS n,"
+        " LATERAL (SELECT 'user' || n || '@example.com') AS pool (address) WHERE NOT EXISTS"
+        " (SELECT FROM users AS other WHERE other.email = address) LIMIT 1) WHERE id = {key}",
+        "SELECT 1 FROM users WHERE id = {key} AND updated_at = '1999-01-02'",
+    ),
     "other date": (_USER, "UPDATE users SET created_at = '1999-01-01 00:00:00' WHERE id = {key}",
      "SELECT 1 FROM users WHERE id = {key} AND created_at = '1999-01-01 00:00:00'"),
     "other source of a date": (_USER, "UPDATE users SET created_at_source = 't:corrupt {n}' WHERE id = {key}",

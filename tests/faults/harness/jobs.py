@@ -32,6 +32,7 @@ from service_kit.errors import Unavailable
 from service_kit.settings import Settings, load
 from tests.faults.harness import clients, event_jobs, monolith
 from tests.faults.harness.journal import Journal
+from tests.faults.harness.sabotage import SABOTAGES, VARIABLE
 from tests.faults.harness.services import open_services
 
 REFUSED, FAILED = 3, 4
@@ -60,6 +61,8 @@ def run(name: str, journal: Journal, role: str, environ: dict[str, str], argumen
     """In the forked process: run one job and end with its exit code."""
     signal.signal(signal.SIGTERM, _stop)
     _small_chunks()
+    if environ.get(VARIABLE):
+        SABOTAGES[environ[VARIABLE]]()
     code = 0
     try:
         result = JOBS[name](Work(journal, role, environ), **arguments)

@@ -18,12 +18,13 @@ MOST_TURNS = 5
 @dataclass(frozen=True)
 class Plot:
     """`parts`: how many processes of each kind run beside the commands; `pause`: seconds between a writer's
-    transactions, at most."""
+    transactions, at most; `sabotage`: the rule that is taken away (see `sabotage`)."""
 
     fates: Callable[[Tally], Fates]
     parts: dict[str, int]
     pause: float
     tell: Callable[[Story], None]
+    sabotage: str = ""
 
 
 def random_plot(seed: int) -> Plot:
@@ -62,6 +63,31 @@ def _there_and_back(story: Story) -> None:
     elif ending == "finish":
         story.finish()
     story.let_pass(rng.uniform(0, 0.1))
+
+
+def sabotaged(seed: int, rule: str) -> Plot:
+    """All chapters without kills, but with a rule of the code taken away."""
+    parts = {
+        "monolith_writer": 2,
+        "client": 2,
+        "applier": 1,
+        "reverse_applier": 1,
+        "sweeper": 1,
+        "chunk_worker": 2,
+    }
+    return Plot(lambda _: random_fates(seed, 0.0), parts, 0.03, _every_chapter, rule)
+
+
+def _every_chapter(story: Story) -> None:
+    story.let_pass(0.1)
+    story.to_verified(("extra user", "extra credential"))
+    story.cutover()
+    story.let_pass(0.5)
+    story.rollback()
+    story.let_pass(0.3)
+    story.to_verified()
+    story.cutover()
+    story.let_pass(0.5)
 
 
 def every_point() -> Plot:

@@ -6,7 +6,6 @@ that its fates are decided for.
 
 import multiprocessing
 import os
-import signal
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -16,7 +15,7 @@ from service_kit.steps import CONTROL_VARIABLE, ROLE_VARIABLE
 from tests.faults.harness.control import Controller, Fate
 from tests.faults.harness.journal import Journal
 
-KILLED = -signal.SIGKILL
+_CONTEXT = multiprocessing.get_context("forkserver")
 PRELOADED = [
     "tests.faults.harness.seed",
     "tests.faults.harness.jobs",
@@ -33,9 +32,8 @@ PRELOADED = [
 def start_fork_server() -> None:
     """Once, before the first job. The variable makes service_kit.steps announce in every process forked from it."""
     os.environ[CONTROL_VARIABLE] = "/nonexistent"
-    multiprocessing.set_start_method("forkserver", force=True)
-    multiprocessing.set_forkserver_preload(PRELOADED)
-    first = multiprocessing.Process(target=int)
+    _CONTEXT.set_forkserver_preload(PRELOADED)
+    first = _CONTEXT.Process(target=int)
     first.start()
     first.join()
     del os.environ[CONTROL_VARIABLE]
@@ -62,7 +60,7 @@ class Crew:
         self._controller.expect(role, fates or [])
         environ = {**self._environ, CONTROL_VARIABLE: str(self._controller.path), ROLE_VARIABLE: role}
         target = (job, str(self._journal.path), role, environ, arguments, str(self._home / "output"))
-        process = multiprocessing.Process(target=_run, args=target, name=role)
+        process = _CONTEXT.Process(target=_run, args=target, name=role)
         self._journal.note(
             "started", role=role, fates=[vars(fate) for fate in fates or []], arguments=arguments
         )

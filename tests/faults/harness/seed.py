@@ -17,6 +17,7 @@ from tests.faults.harness.journal import Journal, read
 from tests.faults.harness.judge import unexplained, writes_of
 from tests.faults.harness.plots import Plot, random_plot
 from tests.faults.harness.processes import Crew
+from tests.faults.harness.sabotage import VARIABLE
 from tests.faults.harness.servers import Databases, Servers, run_sql
 from tests.faults.harness.story import Story, Stuck
 from tests.faults.harness.verdict import Verdict
@@ -70,6 +71,7 @@ class _Run:
         environ = servers.environment(
             databases, self._file, cutover_budget_ms=2000, migration_lease_seconds=1, event_poll_seconds=0.1
         )
+        environ[VARIABLE] = plot.sabotage
         self._crew = Crew(folder, self._controller, self._journal, environ)
         self._corruptor = Corruptor(self._file, databases, self._journal, self._rng)
 
