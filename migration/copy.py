@@ -13,7 +13,8 @@ from migration.passes import ChunkResult
 from migration.plan import COPY, Lease, Plan
 from migration.session import Session
 from migration.sides import AUTH, USER
-from migration.snapshot import Snapshot, folder, opened, remove_others, take
+from migration.snapshot import Snapshot, folder, remove_others, take
+from migration.source import is_there, rows_of
 from migration.stamp import move_phase
 from service_kit.steps import step
 from service_kit.truth.legacy_file import COPIED, DUAL_WRITE
@@ -56,7 +57,7 @@ def former_stands(session: Session) -> bool:
 
 
 def _is_usable(session: Session, plan: Plan, epoch: int) -> bool:
-    return plan.epoch == epoch and (folder(session.settings) / plan.snapshot).is_file()
+    return plan.epoch == epoch and is_there(session, plan)
 
 
 def _plan(session: Session) -> Plan:
@@ -91,7 +92,7 @@ def run(session: Session, held: Lease) -> ChunkResult:
     """The work of one chunk: into `user_db`, then into `auth_db`. See `copy_chunk` for what it raises."""
     plan, chunk = held.plan, held.chunk
     with (
-        opened(folder(session.settings), plan.snapshot, plan.id) as snapshot,
+        rows_of(session, plan) as snapshot,
         copy_chunk.read(snapshot, chunk) as text,
     ):
         step("chunk.read")

@@ -17,14 +17,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from migration import plan as plans
 from migration.copy_chunk import NotCaughtUp, Superseded
 from migration.extract import border_key
-from migration.plan import COPY, Chunk, Lease, Plan
+from migration.plan import COPY, VERIFY, Chunk, Lease, Plan
 from migration.session import Session
-from migration.snapshot import SnapshotMissing, folder, opened
+from migration.snapshot import SnapshotMissing
+from migration.source import rows_of
 from migration.task_queue import COPY_CHUNK, VERIFY_CHUNK, TaskQueue
 from migration.throttle import Throttle
 
-CHUNK_SECONDS = 0.4
-"""A chunk should take so long: appliers of its keys wait for it, and a pause takes effect behind it."""
+CHUNK_SECONDS = {COPY: 0.4, VERIFY: 1.0}
+"""A chunk should take so long: a pause takes effect behind it, and appliers wait for a copied one."""
 FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 4_000, 200, 50_000
 RESEND_SECONDS = 10.0
 RETRY_SECONDS = 1.0
@@ -119,9 +120,9 @@ def _cut_more(session: Session, connection: Connection, plan: Plan) -> list[Chun
     missing = _wanted(connection, plan.id) if plan.next_key is not None else 0
     if missing <= 0:
         return chunks
-    rows = _rows_for_next(connection, plan.id)
+    rows = _rows_for_next(connection, plan.id, CHUNK_SECONDS[plan.kind])
     try:
-        with opened(folder(session.settings), plan.snapshot, plan.id) as snapshot:
+        with rows_of(session, plan) as snapshot:
             while plan.next_key is not None and len(chunks) < missing:
                 border = border_key(snapshot, plan.next_key, plan.last_key, rows)
                 last = plan.last_key if border is None else border - 1
@@ -142,8 +143,8 @@ def _wanted(connection: Connection, plan_id: str) -> int:
     return int((1 + _BACKLOG) * max(active, 2) - waiting)
 
 
-def _rows_for_next(connection: Connection, plan_id: str) -> int:
-    """What the chunks before did in CHUNK_SECONDS, at most twice the largest of them."""
+def _rows_for_next(connection: Connection, plan_id: str, wanted_seconds: float) -> int:
+    """What the chunks before did in `wanted_seconds`, at most twice the largest of them."""
     rows, seconds, largest = connection.exec_driver_sql(
         "SELECT sum(rows), sum(seconds), max(rows) FROM (SELECT rows, seconds FROM chunks"
         " WHERE plan_id = %s AND state = 'done' ORDER BY finished_at DESC LIMIT 6) AS recent",
@@ -151,5 +152,5 @@ def _rows_for_next(connection: Connection, plan_id: str) -> int:
     ).one()
     if not rows or not seconds:
         return FIRST_ROWS
-    wanted = float(rows) / float(seconds) * CHUNK_SECONDS
+    wanted = float(rows) / float(seconds) * wanted_seconds
     return int(max(FEWEST_ROWS, min(wanted, 2 * largest, MOST_ROWS)))

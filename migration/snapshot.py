@@ -133,11 +133,11 @@ def _copy(connection: sqlite3.Connection, draft: Path, plan_id: str) -> FileLook
         f"CREATE TABLE copy.{TABLE} (id INTEGER PRIMARY KEY, email, password, name, created_at)"
     )
     with transaction(connection, "BEGIN"):
-        began = _usable(connection)
+        began = usable(connection)
         connection.execute("INSERT INTO copy.snapshot VALUES (?, ?, NULL)", (plan_id, began.last_seq))
     _copy_rows(connection)
     with transaction(connection, "BEGIN"):
-        ended = _usable(connection)
+        ended = usable(connection)
     if ended.state != began.state:
         raise refused("phase_moved", "The file changed its phase while it was being copied.", "Run it again.")
     connection.execute("UPDATE copy.snapshot SET read_to = ?", (ended.last_seq,))
@@ -161,7 +161,13 @@ def _copy_rows(connection: sqlite3.Connection) -> None:
         portion = int(min(max(wanted, portion / 4, 50), portion * 4, _LARGEST_PORTION))
 
 
-def _usable(connection: sqlite3.Connection) -> FileLook:
+def usable(connection: sqlite3.Connection) -> FileLook:
+    """The file as the transaction sees it.
+
+    Raises:
+        Blocked: capture is not whole.
+        Refused: nothing is captured, or PostgreSQL is the truth.
+    """
     seen = look(connection)
     if seen.state.phase == LEGACY or not seen.state.file_is_truth:
         raise refused(

@@ -15,7 +15,8 @@ from migration.history import DONE, STARTED, actor, record
 from migration.plan import VERIFY, Plan
 from migration.repair import repair
 from migration.session import Session
-from migration.snapshot import folder, remove_others, take
+from migration.snapshot import folder, remove_others
+from migration.source import is_there, live_or_snapshot
 from migration.stamp import move_phase
 from service_kit.steps import step
 from service_kit.truth.legacy_file import COPIED, VERIFIED
@@ -38,7 +39,7 @@ class Verdict:
 
 
 def begin(session: Session) -> Plan:
-    """The running verification, or a new one over a fresh snapshot.
+    """The running verification, or a new one over the file as it is now.
 
     Raises:
         Refused: it is not its turn, or a copy is running.
@@ -51,13 +52,13 @@ def begin(session: Session) -> Plan:
     if plan is not None and plan.kind != VERIFY:
         raise refused("plan_running", "A copy is running.", "Wait for it.", "flask migration copy")
     if plan is not None:
-        if plan.epoch == state.epoch and (folder(session.settings) / plan.snapshot).is_file():
+        if plan.epoch == state.epoch and is_there(session, plan):
             return plan
         plans.end(session.migration, plan.id, plans.VOID, "the file or the snapshot it was made from is gone")
     indexes.restore(session.user)
     plan_id = plans.new_id(VERIFY)
     remove_others(folder(session.settings), keep=set())
-    snapshot = take(session.file, folder(session.settings), plan_id)
+    snapshot = live_or_snapshot(session, plan_id)
     bring_to(session, snapshot)
     plan = plans.insert(session.migration, plan_id, VERIFY, snapshot, ALL_KEYS, actor())
     step("verify.started")

@@ -2,7 +2,7 @@
 
 The text that COPY would load is digested on both sides, a few thousand rows at a time. Where digests differ (or rows
 are not plain, see `copy_sql`), the texts are compared line by line, and the lines name the keys. Those are only
-suspects: a row may have changed since the snapshot was taken. `suspects.judge` looks again, beside the live file.
+suspects: a row may have changed since it was read. `suspects.judge` looks again, beside the live file.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from migration.pg_copy import copy_out
 from migration.plan import Lease
 from migration.session import Session
 from migration.sides import AUTH, USER, Side
-from migration.snapshot import folder, opened
+from migration.source import rows_of
 from service_kit.steps import step
 
 _SLACK_BYTES = 8 << 20
@@ -50,7 +50,7 @@ def run(session: Session, held: Lease) -> ChunkResult:
     rows = rejected = 0
     suspects: set[int] = set()
     with ExitStack() as stack:
-        snapshot = stack.enter_context(opened(folder(session.settings), plan.snapshot, plan.id))
+        snapshot = stack.enter_context(rows_of(session, plan))
         targets = {side: stack.enter_context(_reading(engine)) for side, engine in session.targets.items()}
         for part in parts(snapshot, chunk.first, chunk.last):
             rows += part.rows

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from migration import copy, copy_chunk, indexes, passes
+from migration import copy, copy_chunk, indexes, passes, verify
 from migration import plan as plans
 from migration.answer import Refused
 from migration.catch_up import catch_up
 from migration.copy_chunk import Superseded
 from migration.plan import Chunk, Plan
-from migration.session import Session
+from migration.session import Session, open_session
 from migration.sides import AUTH, USER
 from migration.snapshot import folder, opened
 from migration.throttle import Throttle
+from service_kit.settings import load
 from service_kit.truth.legacy_file import COPIED, transaction
 from service_kit.truth.phase import follow
 from tests.integration.migration_copy.support import (
@@ -207,6 +208,38 @@ def test_an_earlier_copy_stands_unless_a_new_one_is_asked_for(
     work_off(session, plan)
     assert copy.finish(session, plan)
     assert accounts(session) == plain_accounts(legacy)
+
+
+def test_a_worker_on_another_machine_needs_the_snapshot_folder_only(
+    session: Session, environ: dict[str, str], legacy: sqlite3.Connection, tmp_path: Path
+) -> None:
+    mounted = {**environ, "MIGRATION_SNAPSHOT_DIR": str(tmp_path / "shared")}
+    elsewhere = {**mounted, "LEGACY_SQLITE_PATH": "/nowhere/users.db"}
+    with open_session(load("worker", mounted)) as here, open_session(load("worker", elsewhere)) as there:
+        plan = _begin(here)
+        work_off(there, plan)
+        assert copy.finish(here, plan)
+        assert accounts(session) == plain_accounts(legacy)
+        query(session.user, "UPDATE users SET name = 'damaged' WHERE id = 3")
+        checked = verify.begin(here)
+        assert checked.snapshot
+        work_off(there, checked)
+        assert verify.finish(here, checked)
+        assert verify.verdict(session.migration, checked).differences == 1
+
+
+def test_a_worker_without_file_and_folder_gives_the_chunk_back(
+    session: Session, environ: dict[str, str]
+) -> None:
+    plan = _begin(session)
+    throttle = Throttle(session, None)
+    passes.advance(session, InlineQueue(), throttle, plan.id)  # type: ignore[arg-type]
+    with open_session(load("worker", {**environ, "LEGACY_SQLITE_PATH": "/nowhere/users.db"})) as there:
+        run = passes.run_chunk(there, Throttle(there, None), plan.id, 1, lambda held: copy.run(there, held))
+    assert run == "released"
+    state, error = query(session.migration, "SELECT state, error FROM chunks WHERE chunk = 1")[0]
+    assert state == "queued"
+    assert "MIGRATION_SNAPSHOT_DIR" in error
 
 
 def test_emails_are_unique_again_when_the_copy_ends_and_only_then(session: Session) -> None:

@@ -197,7 +197,7 @@ def test_a_change_that_is_not_applied_yet_is_no_difference(
     assert verify.finish(session, begun)
     verdict = verify.verdict(session.migration, begun)
     assert verdict.clean
-    assert verdict.compared_again >= 3
+    assert verdict.compared_again >= 1
 
 
 def test_live_traffic_raises_no_false_alarm_and_hides_no_difference(
