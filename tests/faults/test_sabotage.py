@@ -14,6 +14,7 @@ TRIES = 3
 
 @pytest.mark.parametrize("rule", SABOTAGES)
 def test_a_run_notices_that_a_rule_is_gone(rule: str, fault_servers: Servers, tmp_path: Path) -> None:
+    assert callable(SABOTAGES[rule].function)
     for seed in range(TRIES):
         if run_seed(seed, fault_servers, tmp_path, plot=sabotaged(seed, rule)).faults:
             return

@@ -62,7 +62,7 @@ def run(name: str, journal: Journal, role: str, environ: dict[str, str], argumen
     signal.signal(signal.SIGTERM, _stop)
     _small_chunks()
     if environ.get(VARIABLE):
-        SABOTAGES[environ[VARIABLE]]()
+        SABOTAGES[environ[VARIABLE]].carry_out()
     code = 0
     try:
         result = JOBS[name](Work(journal, role, environ), **arguments)
