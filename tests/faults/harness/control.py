@@ -6,7 +6,6 @@ let pass at once.
 """
 
 import json
-import os
 import signal
 import socket
 import threading
@@ -54,12 +53,14 @@ class Tally:
 
 
 class Controller:
-    """Listens on a unix socket in `home` until `close`. `acts` maps names to what is done, with the process' pid."""
+    """Listens on a unix socket in `home` until `close`. `acts` maps names to what is done, with the process' pid;
+    `send_signal` sends a signal to the process of a role."""
 
     def __init__(self, home: Path, journal: Journal) -> None:
         self.path = home / "control"
         self.tally = Tally()
         self.acts: dict[str, Callable[[int], None]] = {}
+        self.send_signal: Callable[[str, int], object] = lambda role, number: None
         self._journal = journal
         self._fates: dict[str, list[Fate]] = {}
         self._visits: Counter[tuple[str, str]] = Counter()
@@ -151,7 +152,7 @@ class Controller:
         """Returns whether the process goes on."""
         if fate.what in (KILL, TERM):
             self.tally.kills[fate.point] += 1
-            os.kill(pid, signal.SIGKILL if fate.what == KILL else signal.SIGTERM)
+            self.send_signal(role, signal.SIGKILL if fate.what == KILL else signal.SIGTERM)
             return fate.what == TERM
         if fate.what == ACT and fate.act:
             self.tally.acts[fate.act] += 1

@@ -6,7 +6,10 @@ that its fates are decided for.
 
 import multiprocessing
 import os
+import signal
+import threading
 import time
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -49,6 +52,9 @@ class Crew:
         self._environ = environ
         self._numbers: dict[str, int] = {}
         self._running: dict[str, BaseProcess] = {}
+        self._handles: dict[str, int | None] = {}
+        self._handles_changed = threading.Condition()
+        controller.send_signal = self.send
 
     def start(
         self, job: str, fates: list[Fate] | None = None, called: str | None = None, **arguments: Any
@@ -66,7 +72,25 @@ class Crew:
         )
         process.start()
         self._running[role] = process
+        self._handle(role, os.pidfd_open(process.pid or 0))
         return role
+
+    def send(self, role: str, number: int) -> None:
+        """Send a signal. By a handle: the number of a process that has ended may be somebody else's by now."""
+        with self._handles_changed:
+            self._handles_changed.wait_for(lambda: role in self._handles, 5.0)  # it is just being started
+            handle = self._handles.get(role)
+            if handle is not None:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, number)
+
+    def _handle(self, role: str, handle: int | None) -> None:
+        with self._handles_changed:
+            former = self._handles.get(role)
+            self._handles[role] = handle
+            self._handles_changed.notify_all()
+        if former is not None:
+            os.close(former)
 
     def running(self, role: str) -> bool:
         """Whether it has not ended; notes the end when it has."""
@@ -77,6 +101,7 @@ class Crew:
             return True
         self._journal.note("ended", role=role, code=process.exitcode)
         del self._running[role]
+        self._handle(role, None)
         process.close()
         return False
 
@@ -95,15 +120,13 @@ class Crew:
         """SIGKILL, and wait."""
         process = self._running.get(role)
         if process is not None:
-            process.kill()
+            self.send(role, signal.SIGKILL)
             process.join()
             self.running(role)
 
     def stop(self, role: str) -> None:
         """SIGTERM."""
-        process = self._running.get(role)
-        if process is not None:
-            process.terminate()
+        self.send(role, signal.SIGTERM)
 
     def everybody(self) -> list[str]:
         """Roles of all that run."""
