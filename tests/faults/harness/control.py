@@ -52,6 +52,10 @@ class Tally:
             getattr(self, name).update(getattr(other, name))
 
 
+def _nobody_sends(role: str, number: int) -> None:
+    raise RuntimeError(f"signal {number} for {role}: whoever starts processes must set send_signal")
+
+
 class Controller:
     """Listens on a unix socket in `home` until `close`. `acts` maps names to what is done, with the process' pid;
     `send_signal` sends a signal to the process of a role."""
@@ -60,7 +64,7 @@ class Controller:
         self.path = home / "control"
         self.tally = Tally()
         self.acts: dict[str, Callable[[int], None]] = {}
-        self.send_signal: Callable[[str, int], object] = lambda role, number: None
+        self.send_signal: Callable[[str, int], object] = _nobody_sends
         self._journal = journal
         self._fates: dict[str, list[Fate]] = {}
         self._visits: Counter[tuple[str, str]] = Counter()

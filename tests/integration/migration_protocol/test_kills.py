@@ -27,7 +27,9 @@ class Operator:
 
     def __init__(self, session: Session, control: Controller) -> None:
         settings = session.settings
+        self._process: subprocess.Popen[str] | None = None
         self._control = control
+        control.send_signal = self._send
         self._environ = service_environment(
             legacy_sqlite_path=settings.legacy_sqlite_path,
             user_database_url=settings.user_database_url,
@@ -41,18 +43,26 @@ class Operator:
         """Starts the command and sees it die at the point."""
         self._control.expect(point, [Fate(point, KILL)])
         environ = self._environ | {CONTROL_VARIABLE: str(self._control.path), ROLE_VARIABLE: point}
-        assert self._run(command, environ).returncode == _SIGKILLED, f"{command} never came to {point}"
+        code, _, _ = self._run(command, environ)
+        assert code == _SIGKILLED, f"{command} never came to {point}"
 
     def completes(self, command: str) -> None:
         """The same command, undisturbed."""
-        done = self._run(command, self._environ)
-        assert done.returncode == 0 and json.loads(done.stdout)["ok"], done.stdout + done.stderr
+        code, printed, errors = self._run(command, self._environ)
+        assert code == 0 and json.loads(printed)["ok"], printed + errors
 
-    def _run(self, command: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def _run(self, command: str, environ: dict[str, str]) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        with subprocess.Popen(
             [sys.executable, "-c", _COMMAND, command, "--json"],
-            cwd=PROJECT, env=environ, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as self._process:  # fmt: skip
+            printed, errors = self._process.communicate(timeout=120)
+            return self._process.returncode, printed, errors
+
+    def _send(self, role: str, number: int) -> None:
+        assert self._process is not None, f"{role} was not started here"
+        self._process.send_signal(number)
 
 
 @pytest.fixture
