@@ -17,7 +17,7 @@ USER_COLUMNS = ("id", "email", "name", "created_at", "created_at_source")
 CREDENTIAL_COLUMNS = ("user_id", "password_hash", "salt")
 
 _USER_TAIL = "\t\\N\n"  # created_at_source of a plain row
-_PLAIN_EMAIL_CHARACTERS = 500  # at most 2,000 bytes
+PLAIN_EMAIL_CHARACTERS = 500  # at most 2,000 bytes
 PLAIN_TEXT_BYTES = 1 << 20
 """A text shorter than this cannot hold a value that is too long."""
 
@@ -26,7 +26,7 @@ _DATE_IS_PLAIN = "(created_at >= '0001' AND datetime(created_at, '+0 days') IS c
 come back as it is."""
 
 PLAIN_ROW = (
-    f"typeof(email) = 'text' AND length(email) <= {_PLAIN_EMAIL_CHARACTERS} AND typeof(password) = 'text'"
+    f"typeof(email) = 'text' AND length(email) <= {PLAIN_EMAIL_CHARACTERS} AND typeof(password) = 'text'"
     f" AND (name IS NULL OR typeof(name) = 'text') AND (created_at IS NULL OR {_DATE_IS_PLAIN})"
 )
 """Whether one row may be plain; its text decides the rest."""
@@ -35,7 +35,7 @@ PLAIN_ROW = (
 _PLAIN_RANGE = " AND ".join(
     [f"min({name}) >= '' AND max({name}) < x''" for name in ("email", "password")]
     + ["ifnull(min(name) >= '' AND max(name) < x'', 1)"]
-    + [f"max(length(email)) <= {_PLAIN_EMAIL_CHARACTERS}", f"ifnull(min({_DATE_IS_PLAIN}), 1)"]
+    + [f"max(length(email)) <= {PLAIN_EMAIL_CHARACTERS}", f"ifnull(min({_DATE_IS_PLAIN}), 1)"]
     + ["count(email) = count(*) AND count(password) = count(*)"]
 )
 
@@ -44,8 +44,8 @@ _USER_TEXT = (
     f" '{_USER_TAIL}')"
 )
 _IS_BCRYPT = f"password GLOB '$2[abxy]$[0-9][0-9]${'?' * 53}'"  # 60 characters, as values.salt_of wants them
-_SALT = f"CASE WHEN {_IS_BCRYPT} THEN substr(password, 1, 29) ELSE '\\N' END"
-_CREDENTIAL_TEXT = f"group_concat(id || '\t' || password || '\t' || {_SALT}, '\n')"
+SALT = f"CASE WHEN {_IS_BCRYPT} THEN substr(password, 1, 29) ELSE '\\N' END"
+_CREDENTIAL_TEXT = f"group_concat(id || '\t' || password || '\t' || {SALT}, '\n')"
 _TEXTS = f"count(*), count(name) + count(created_at), {_USER_TEXT}, {_CREDENTIAL_TEXT}"
 _IN_RANGE = f"FROM {TABLE} WHERE id >= ? AND id <= ?"
 
@@ -75,18 +75,19 @@ def is_plain_text(rows: int, filled: int, users: bytes, credentials: bytes) -> b
     if max(len(users), len(credentials)) >= PLAIN_TEXT_BYTES and rows > 1:
         return False
     nulls = 3 * rows - filled
-    if users.count(b"\t") != 4 * rows or users.count(b"\n") != rows or users.count(b"\\") != nulls:
+    specials = 5 * rows + nulls  # four tabs and a line end in each row, a backslash for each NULL
+    if _count_specials(users) != specials:
         return False
-    if credentials.count(b"\t") != 2 * rows or credentials.count(b"\n") != rows:
-        return False
-    if credentials.count(b"\\") != credentials.count(b"\t\\N\n"):
-        return False
-    return _is_clean(users) and _is_clean(credentials)
+    unsalted = credentials.count(b"\t\\N\n")
+    return _count_specials(credentials) == 3 * rows + unsalted and _is_utf8(users) and _is_utf8(credentials)
 
 
-def _is_clean(text: bytes) -> bool:
-    if b"\0" in text or b"\r" in text:
-        return False
+def _count_specials(text: bytes) -> int:
+    """Signs that mean something to COPY, or nothing to PostgreSQL. Every row has some; more are inside of values."""
+    return len(text) - len(text.translate(None, b"\t\n\\\r\0"))
+
+
+def _is_utf8(text: bytes) -> bool:
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from migration import copy_sql
@@ -19,10 +20,7 @@ _COUNT = f"SELECT count(*) FROM {TABLE} WHERE id >= ? AND id <= ?"  # noqa: S608
 
 @dataclass(frozen=True)
 class Part:
-    """The rows from `first` to `last` (keys, inclusive): `rows` read, of which `rejects` stay behind.
-
-    `filled`: when all rows are plain, and so their text in the order of keys, how many names and dates are not NULL.
-    """
+    """The rows from `first` to `last` (keys, inclusive): `rows` read, of which `rejects` stay behind."""
 
     first: int
     last: int
@@ -30,17 +28,24 @@ class Part:
     users: bytes
     credentials: bytes
     rejects: tuple[Reject, ...]
-    filled: int | None = None
 
 
 def parts(
     connection: sqlite3.Connection, first: int, last: int, at_once: int = ROWS_AT_ONCE
 ) -> Iterator[Part]:
     """The range from `first` to `last`, in portions that follow each other without a gap. Order within one is free."""
+    for start, end in portions(connection, first, last, at_once):
+        yield from _range(connection, start, end)
+
+
+def portions(
+    connection: sqlite3.Connection, first: int, last: int, rows: int = ROWS_AT_ONCE
+) -> Iterator[tuple[int, int]]:
+    """The range cut into ranges of at most `rows` rows each."""
     while first <= last:
-        border = border_key(connection, first, last, at_once)
+        border = border_key(connection, first, last, rows)
         upto = last if border is None else border - 1
-        yield from _range(connection, first, upto)
+        yield first, upto
         first = upto + 1
 
 
@@ -50,19 +55,25 @@ def border_key(connection: sqlite3.Connection, first: int, last: int, rows: int)
     return None if row is None else int(row[0])
 
 
-def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Part]:
-    """One part, or its halves when it is too much text for one."""
+@contextmanager
+def limited(connection: sqlite3.Connection) -> Iterator[None]:
+    """SQLite refuses (sqlite3.DataError) to build or read a value above LARGEST_TEXT_BYTES inside of the block."""
     limit = connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_TEXT_BYTES)
     try:
+        yield
+    finally:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limit)
+
+
+def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Part]:
+    """One part, or its halves when it is too much text for one."""
+    part = None
+    with limited(connection), suppress(sqlite3.DataError):  # "string or blob too big"
         part = (
             _all_plain(connection, first, last)
             or _mostly_plain(connection, first, last)
             or _converted(connection, first, last)
         )
-    except sqlite3.DataError:  # "string or blob too big"
-        part = None
-    finally:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limit)
     if part is not None:
         yield part
         return
@@ -78,10 +89,10 @@ def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Pa
 def _all_plain(connection: sqlite3.Connection, first: int, last: int) -> Part | None:
     rows, filled, users, credentials, plain = connection.execute(copy_sql.RANGE, (first, last)).fetchone()
     if not rows:
-        return Part(first, last, 0, b"", b"", (), 0)
+        return Part(first, last, 0, b"", b"", ())
     users, credentials = finish(users, USER_TAIL), finish(credentials, CREDENTIAL_TAIL)
     if plain and is_plain_text(rows, filled, users, credentials):
-        return Part(first, last, rows, users, credentials, (), filled)
+        return Part(first, last, rows, users, credentials, ())
     return None
 
 

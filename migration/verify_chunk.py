@@ -1,63 +1,54 @@
 """One chunk of a verification: every row and column of its keys on both sides.
 
-The text that COPY would load is digested on both sides, a few thousand rows at a time. Where digests differ (or rows
-are not plain, see `copy_sql`), the texts are compared line by line, and the lines name the keys. Those are only
-suspects: a row may have changed since it was read. `suspects.judge` looks again, beside the live file.
+A few thousand rows at a time are digested on both sides (`digest`). Where digests differ, or rows are not plain, the
+lines that COPY would load are compared, and they name the keys. Those are only suspects: a row may have changed since
+it was read. `suspects.judge` looks again, beside the live file.
 """
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 from sqlalchemy import Connection, Engine
 
-from migration.extract import Part, parts
+from migration.digest import Digest, columns_of, is_same, source_digests
+from migration.extract import Part, parts, portions
 from migration.file_schema import TABLE
 from migration.passes import ChunkResult
 from migration.pg_copy import copy_out
 from migration.plan import Lease
 from migration.session import Session
-from migration.sides import AUTH, USER, Side
+from migration.sides import USER, Side
 from migration.source import rows_of
 from service_kit.steps import step
 
 _SLACK_BYTES = 8 << 20
 _KEYS_AT_ONCE = 5_000
-_COLUMNS = {
-    # a row that is not active is no row to anybody: let it differ
-    USER: "id, CASE status WHEN 'active' THEN email END AS email, name, created_at, created_at_source",
-    AUTH: "user_id, password_hash, salt",
-}
-# Values that are not NULL are counted, since a NULL and the text that stands for it give the same line.
-_DIGEST = {
-    USER: "count(*), count(name) + count(created_at), count(created_at_source), md5(string_agg("
-    "id || E'\\t' || email || E'\\t' || COALESCE(name, E'\\\\N') || E'\\t'"
-    " || COALESCE(created_at::text, E'\\\\N') || E'\\t\\\\N\\n', ''))",
-    AUTH: "count(*), count(salt), 0, md5(string_agg("
-    "user_id || E'\\t' || password_hash || E'\\t' || COALESCE(salt, E'\\\\N') || E'\\n', ''))",
-}
 _Targets = Mapping[Side, Connection]
 
 
 class _TooMuch(Exception):
-    """The database has far more rows in a range than the snapshot."""
+    """The database has far more rows in a range than the file."""
 
 
 def run(session: Session, held: Lease) -> ChunkResult:
     """Compare the chunk and note the suspects."""
-    plan, chunk = held.plan, held.chunk
     rows = rejected = 0
     suspects: set[int] = set()
     with ExitStack() as stack:
-        snapshot = stack.enter_context(rows_of(session, plan))
+        source = stack.enter_context(rows_of(session, held.plan))
         targets = {side: stack.enter_context(_reading(engine)) for side, engine in session.targets.items()}
-        for part in parts(snapshot, chunk.first, chunk.last):
-            rows += part.rows
-            rejected += len(part.rejects)
-            suspects |= _suspects(targets, snapshot, part)
+        for first, last in portions(source, held.chunk.first, held.chunk.last):
+            digests = source_digests(source, first, last)
+            if digests is not None and _are_same(targets, first, last, digests):
+                rows += digests[USER.name].rows
+                continue
+            for part in parts(source, first, last):
+                rows += part.rows
+                rejected += len(part.rejects)
+                suspects |= _suspects(targets, source, part)
     step("verify.chunk_compared")
-    _note(session.migration, plan.id, suspects)
+    _note(session.migration, held.plan.id, suspects)
     return ChunkResult(rows, rejected, len(suspects))
 
 
@@ -68,16 +59,19 @@ def _reading(engine: Engine) -> Connection:
     return connection
 
 
-def _suspects(targets: _Targets, snapshot: sqlite3.Connection, part: Part) -> set[int]:
+def _are_same(targets: _Targets, first: int, last: int, digests: Mapping[str, Digest]) -> bool:
+    return all(is_same(target, side, first, last, digests[side.name]) for side, target in targets.items())
+
+
+def _suspects(targets: _Targets, source: sqlite3.Connection, part: Part) -> set[int]:
     found: set[int] = set()
     for side, target in targets.items():
-        if not _is_same(target, side, part):
-            try:
-                found |= _differing(target, side, part)
-            except _TooMuch:
-                for first, last in _ranges(target, side, part):
-                    for piece in parts(snapshot, first, last):
-                        found |= _differing_or_all(target, side, snapshot, piece)
+        try:
+            found |= _differing(target, side, part)
+        except _TooMuch:
+            for first, last in _ranges(target, side, part):
+                for piece in parts(source, first, last):
+                    found |= _differing_or_all(target, side, source, piece)
     return found
 
 
@@ -89,37 +83,22 @@ def _keys_of(part: Part) -> str:
     return f"BETWEEN {part.first} AND {part.last}"
 
 
-def _is_same(target: Connection, side: Side, part: Part) -> bool:
-    """Whether the digests of a plain part agree, and nothing of it is noted as rejected."""
-    if part.filled is None:
-        return False
-    text = _text(side, part)
-    filled = part.filled if side is USER else part.rows - text.count(b"\\")  # the salts that are not NULL
-    digest = hashlib.md5(text, usedforsecurity=False).hexdigest() if part.rows else None
-    found = target.exec_driver_sql(
-        f"SELECT {_DIGEST[side]}, EXISTS (SELECT FROM migration_rejects WHERE key {_keys_of(part)})"  # noqa: S608
-        f" FROM (SELECT {_COLUMNS[side]} FROM {side.table} WHERE {side.key} {_keys_of(part)}"
-        f" ORDER BY {side.key} LIMIT {part.rows + 1}) AS half"
-    )
-    return tuple(found.one()) == (part.rows, filled, 0, digest, False)
-
-
 def _differing(target: Connection, side: Side, part: Part) -> set[int]:
     """The keys of lines that only one side has, and of rejects that only one side knows."""
     sink = _Sink(2 * len(_text(side, part)) + _SLACK_BYTES)
     keys = _keys_of(part)
-    copy_out(target, f"SELECT {_COLUMNS[side]} FROM {side.table} WHERE {side.key} {keys}", sink)  # noqa: S608
+    copy_out(target, f"SELECT {columns_of(side)} FROM {side.table} WHERE {side.key} {keys}", sink)  # noqa: S608
     noted = target.exec_driver_sql(f"SELECT key FROM migration_rejects WHERE key {keys}")  # noqa: S608
     lines = set(_lines(sink.text())) ^ set(_lines(_text(side, part)))
     return _keys(lines) | ({row[0] for row in noted} ^ {reject.key for reject in part.rejects})
 
 
-def _differing_or_all(target: Connection, side: Side, snapshot: sqlite3.Connection, part: Part) -> set[int]:
+def _differing_or_all(target: Connection, side: Side, source: sqlite3.Connection, part: Part) -> set[int]:
     """Every key of a small range, when the database holds values of a size that no legacy row has."""
     try:
         return _differing(target, side, part)
     except _TooMuch:
-        found = snapshot.execute(f"SELECT id FROM {TABLE} WHERE id >= ? AND id <= ?", (part.first, part.last))  # noqa: S608
+        found = source.execute(f"SELECT id FROM {TABLE} WHERE id >= ? AND id <= ?", (part.first, part.last))  # noqa: S608
         held = target.exec_driver_sql(
             f"SELECT {side.key} FROM {side.table} WHERE {side.key} {_keys_of(part)}"  # noqa: S608
         )

@@ -123,6 +123,15 @@ def test_rows_that_are_the_same_are_only_digested(
     assert verify_all(session).clean
 
 
+def test_a_null_and_its_spelling_are_not_the_same(session: Session, legacy: sqlite3.Connection) -> None:
+    legacy.execute("UPDATE users SET name = NULL WHERE id = 9")
+    legacy.execute("UPDATE users SET name = ? WHERE id = 10", ("\\N",))
+    copy_all(session)
+    query(session.user, "UPDATE users SET name = CASE id WHEN 9 THEN %s END WHERE id IN (9, 10)", "\\N")
+    assert not verify_all(session).clean
+    assert [(key, column) for key, _, column, _ in _found(session)] == [(9, "name"), (10, "name")]
+
+
 def test_swapped_hashes_are_found(session: Session, legacy: sqlite3.Connection) -> None:
     legacy.execute("UPDATE users SET password = ? WHERE id = 8", (HASH.replace("ABC", "CBA"),))
     copy_all(session)

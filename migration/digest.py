@@ -1,0 +1,131 @@
+"""A digest of a few thousand accounts, the same on both sides when every value is.
+
+Columns are strung together one by one, which both stores do several times faster than row by row. Rows in which that
+would be ambiguous, or which need a conversion, have no digest: their range is compared as lines (`verify_chunk`).
+"""
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from migration.copy_sql import PLAIN_EMAIL_CHARACTERS, PLAIN_TEXT_BYTES, SALT
+from migration.extract import limited
+from migration.file_schema import TABLE
+from migration.sides import Side
+
+_TOO_LONG = "54000"  # SQLSTATE: a text of more than a gigabyte
+
+# A date of 19 characters that PostgreSQL prints for a timestamp is in canonical form; nothing else is looked at here.
+_PLAIN = " AND ".join(
+    [f"min({name}) >= '' AND max({name}) < x''" for name in ("email", "password")]
+    + ["ifnull(min(name) >= '' AND max(name) < x'', 1)"]
+    + ["ifnull(max(created_at) < x'' AND max(length(created_at) <> 19) = 0, 1)"]
+    + [f"max(length(email)) <= {PLAIN_EMAIL_CHARACTERS}"]
+    + ["count(email) = count(*) AND count(password) = count(*)"]
+)
+_NAME, _DATE = "ifnull(name, '\\N')", "ifnull(created_at, '\\N')"
+_SOURCE = (
+    f"SELECT count(*), count(name) + count(created_at), {_PLAIN},"  # noqa: S608
+    + ", ".join(f"group_concat({value}, '\n')" for value in ("id", "email", _NAME, _DATE, "password", SALT))
+    + f" FROM {TABLE} WHERE id >= ? AND id <= ?"
+)
+
+
+class _Target(NamedTuple):
+    """SQL of one half: its columns, the number of its values that may be NULL and are not, of those that must be NULL
+    in plain rows and are not, and its digest. A NULL and the text that stands for it give the same digest.
+    """
+
+    columns: str
+    filled: str
+    nothing: str
+    digest: str
+
+
+def _strung(*columns: str) -> str:
+    return f"md5(concat_ws(E'\\n', {', '.join(f'string_agg({one}, chr(10))' for one in columns)}))"
+
+
+def _or_null(column: str) -> str:
+    return f"COALESCE({column}, E'\\\\N')"
+
+
+_TARGET = {
+    "user_db": _Target(
+        # a row that is not active is no row to anybody: let it differ
+        "id, CASE status WHEN 'active' THEN email END AS email, name, created_at, created_at_source",
+        "count(name) + count(created_at)",
+        "count(created_at_source)",
+        _strung("id::text", "email", _or_null("name"), _or_null("created_at::text")),
+    ),
+    "auth_db": _Target(
+        "user_id, password_hash, salt",
+        "count(salt)",
+        "0",
+        _strung("user_id::text", "password_hash", _or_null("salt")),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Digest:
+    """One half of a range: how many rows, how many values that may be NULL are not, and the digest of all values."""
+
+    rows: int
+    filled: int
+    md5: str | None
+
+
+def source_digests(connection: sqlite3.Connection, first: int, last: int) -> dict[str, Digest] | None:
+    """By database name, for the keys from `first` to `last`; None when a row there is not plain."""
+    try:
+        with limited(connection):
+            row = connection.execute(_SOURCE, (first, last)).fetchone()
+    except sqlite3.DataError:  # too much text
+        return None
+    rows, filled, plain, *columns = row
+    if not rows:
+        return {"user_db": Digest(0, 0, None), "auth_db": Digest(0, 0, None)}
+    if not plain or max(map(len, columns)) >= PLAIN_TEXT_BYTES:
+        return None
+    keys, emails, names, dates, hashes, salts = columns
+    unsalted = salts.count(b"\\")
+    users = _digest(rows, filled, 2 * rows - filled, keys, emails, names, dates)
+    credentials = _digest(rows, rows - unsalted, unsalted, keys, hashes, salts)
+    return {"user_db": users, "auth_db": credentials} if users and credentials else None
+
+
+def _digest(rows: int, filled: int, nulls: int, *columns: bytes) -> Digest | None:
+    """None when a value holds a line end or a backslash, which would make the text ambiguous."""
+    text = b"\n".join(columns)
+    if len(text) - len(text.translate(None, b"\n\\")) != len(columns) * rows - 1 + nulls:
+        return None
+    return Digest(rows, filled, hashlib.md5(text, usedforsecurity=False).hexdigest())
+
+
+def is_same(target: Connection, side: Side, first: int, last: int, expected: Digest) -> bool:
+    """Whether the range has this digest in the database, and nothing of it is noted as rejected."""
+    columns, filled, nothing, digest = _TARGET[side.name]
+    keys = f"BETWEEN {first} AND {last}"
+    statement = (
+        f"SELECT count(*), {filled}, {nothing}, CASE WHEN count(*) > 0 THEN {digest} END,"  # noqa: S608
+        f" EXISTS (SELECT FROM migration_rejects WHERE key {keys})"
+        f" FROM (SELECT {columns} FROM {side.table} WHERE {side.key} {keys}"
+        f" ORDER BY {side.key} LIMIT {expected.rows + 1}) AS half"
+    )
+    try:
+        found = tuple(target.exec_driver_sql(statement).one())
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != _TOO_LONG:
+            raise
+        return False
+    return found == (expected.rows, expected.filled, 0, expected.md5, False)
+
+
+def columns_of(side: Side) -> str:
+    """What a half consists of, for a SELECT whose lines are those of `extract`."""
+    return _TARGET[side.name].columns
