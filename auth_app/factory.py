@@ -33,8 +33,8 @@ from service_kit.tokens import TokenKeys
 from service_kit.truth.legacy_file import LegacyFile
 from service_kit.truth.router import Truth
 
-PATIENT_SECONDS = 0.5
-"""For Redis, where a request tries a second time, and within a second in all."""
+PUBLISH_SECONDS = 0.5
+"""For Redis, where a request brings a committed revocation: later than that it answers 503, within a second in all."""
 KEEPER_SECONDS = 2.0
 """For Redis, where nobody waits."""
 POOL_SIZE = 16
@@ -55,7 +55,7 @@ def create(settings: Settings) -> Service:
     engine = engine_for(settings.auth_database_url, name="auth service", pool_size=POOL_SIZE)
     path = settings.legacy_sqlite_path
     truth = Truth(LegacyFile(path) if path else None, engine, undo_after=settings.undo_after_seconds)
-    quick = RevocationMirror(connect(settings.redis_url, settings.redis_timeout_ms / 1000))
+    asked = RevocationMirror(connect(settings.redis_url, settings.redis_timeout_ms / 1000))
     registry = http.init_app(
         app,
         settings,
@@ -64,11 +64,11 @@ def create(settings: Settings) -> Service:
         checks={
             "credentials": lambda: _ask_truth(truth),
             "auth_db": lambda: _ask_database(engine),
-            "redis": lambda: _ask_redis(quick),
+            "redis": lambda: _ask_redis(asked),
         },
     )
     metrics = Metrics(registry)
-    _mount(app, settings, engine, truth, quick, metrics)
+    _mount(app, settings, engine, truth, metrics)
     return Service(app, engine, keeper_for(settings, engine, metrics))
 
 
@@ -78,14 +78,11 @@ def keeper_for(settings: Settings, engine: Engine, metrics: Metrics | None = Non
     return Keeper(engine, mirror, metrics or Metrics(CollectorRegistry()))
 
 
-def _mount(
-    app: Flask, settings: Settings, engine: Engine, truth: Truth, quick: RevocationMirror, metrics: Metrics
-) -> None:
+def _mount(app: Flask, settings: Settings, engine: Engine, truth: Truth, metrics: Metrics) -> None:
     path = settings.legacy_sqlite_path
     drain = drain_auth_db(path, engine) if path else None
     hasher = PasswordHasher(settings.bcrypt_cost, settings.bcrypt_workers, settings.bcrypt_queue)
-    patient = RevocationMirror(connect(settings.redis_url, PATIENT_SECONDS))
-    publisher = RevocationPublisher(quick, patient, metrics)
+    publisher = RevocationPublisher(RevocationMirror(connect(settings.redis_url, PUBLISH_SECONDS)), metrics)
     keys = TokenKeys([settings.jwt_secret])
     sessions = Sessions(engine, truth, keys, publisher, metrics, settings.token_ttl_seconds)
     users = HttpUserDirectory(_user_service(settings))

@@ -18,6 +18,7 @@ from typing import cast
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
+from redis.exceptions import ConnectionError as BrokenConnection
 from redis.retry import Retry
 
 from auth_app.repository.revocations import RevokedToken, Row
@@ -51,12 +52,15 @@ Batches = Iterable[Iterable[Row]]
 
 
 def connect(url: str, timeout_seconds: float) -> Redis:
-    """A client that tries once and waits no longer than that for anything."""
+    """A client that waits no longer than that for an answer, and does not ask again after such a silence.
+
+    A connection that broke, because Redis was restarted, is made again once.
+    """
     return Redis.from_url(
         url,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 1, supported_errors=(BrokenConnection,)),
         decode_responses=True,
     )
 

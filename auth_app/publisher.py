@@ -14,13 +14,14 @@ log = logging.getLogger(__name__)
 
 
 class RevocationPublisher:
-    """Tells Redis, first within the usual time limit of a request, then once more with patience.
+    """Tells Redis. `mirror` decides how long that may take; a committed revocation is worth more patience than a
+    question is.
 
-    What neither try brings there stays unpublished in auth_db, and `auth_app.keeper` goes on trying.
+    What does not get there in time stays unpublished in auth_db, and `auth_app.keeper` goes on trying.
     """
 
-    def __init__(self, quick: RevocationMirror, patient: RevocationMirror, metrics: Metrics) -> None:
-        self._tries = (quick, patient)
+    def __init__(self, mirror: RevocationMirror, metrics: Metrics) -> None:
+        self._mirror = mirror
         self._metrics = metrics
 
     def publish(self, rows: Sequence[Row]) -> None:
@@ -30,14 +31,10 @@ class RevocationPublisher:
 
     def try_publish(self, rows: Sequence[Row]) -> bool:
         """Whether Redis has the rows now."""
-        failure: RedisError | None = None
-        for mirror in self._tries:
-            try:
-                mirror.publish(rows)
-            except RedisError as error:
-                failure = error
-            else:
-                return True
-        log.warning("Redis did not take a revocation: %s", failure)
-        self._metrics.unpublished.inc(len(rows))
-        return False
+        try:
+            self._mirror.publish(rows)
+        except RedisError as error:
+            log.warning("Redis did not take a revocation: %s", error)
+            self._metrics.unpublished.inc(len(rows))
+            return False
+        return True

@@ -66,7 +66,7 @@ class Gatekeeper:
         self, keys: Sequence[str], seconds: Sequence[int], identity: Identity | None = None
     ) -> Admission:
         """Moves the counters `keys` with windows of `seconds`; with an identity also says whether its token has been
-        revoked, and waits a little longer for that answer.
+        revoked. That answer is worth asking again when the connection breaks, within the same time.
         """
         try:
             if identity is None:
@@ -74,7 +74,7 @@ class Gatekeeper:
             answer = await self._run(
                 (READY_KEY, token_key(identity.token_id), user_key(identity.user_id), *keys),
                 (1, *seconds),
-                patient=True,
+                again=True,
             )
         except RedisAway:
             return Admission(
@@ -83,15 +83,18 @@ class Gatekeeper:
         revoked = is_revoked(answer[1], answer[2], identity.token_id, identity.issued_ms)
         return Admission(answer[3:], revoked if revoked or answer[0] else None)
 
-    async def _run(self, keys: Sequence[str], arguments: Sequence[int], patient: bool = False) -> list[Any]:
+    async def _run(self, keys: Sequence[str], arguments: Sequence[int], again: bool = False) -> list[Any]:
         command = (len(keys), *keys, *arguments)
+        until = self._redis.deadline()
         try:
             try:
-                answer: list[Any] = await self._redis.call("EVALSHA", DIGEST, *command, patient=patient)
+                answer: list[Any] = await self._redis.call(
+                    "EVALSHA", DIGEST, *command, until=until, again=again
+                )
             except RedisRefused as refused:
                 if not str(refused).startswith("NOSCRIPT"):
                     raise
-                answer = await self._redis.call("EVAL", SCRIPT, *command, patient=patient)
+                answer = await self._redis.call("EVAL", SCRIPT, *command, until=until, again=again)
         except RedisRefused as refused:
             log.error("redis refused the script", extra={"error": str(refused)})
             raise RedisAway("redis refused the script") from refused

@@ -1,7 +1,7 @@
 """The gateway's connection to Redis: one, kept open, with every command in flight on it at once.
 
-A time budget bounds every command, a breaker bounds the waiting: while Redis is known to be away nothing waits at
-all, and a task of our own tries until it is back, so that no request pays for the question.
+A deadline bounds all that one request asks, a breaker bounds the waiting of all: while Redis is known to be away
+nothing waits at all, and a task of our own tries until it is back, so that no request pays for the question.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from typing import Any, cast
 import hiredis
 from redis.connection import SSLConnection, UnixDomainSocketConnection, parse_url
 
-PATIENT_BUDGETS = 4
-"""How many time budgets a patient command may take, and how long a silence makes Redis count as away."""
+SILENT_BUDGETS = 4
+"""How many time budgets without any answer make Redis count as away; also what connecting may take."""
 RETRY_SECONDS = 0.1
 HEARTBEAT_SECONDS = 1.0
 TICK_SECONDS = 0.01
@@ -49,16 +49,15 @@ class _Connection(asyncio.Protocol):
         self._first_sent_at = 0.0
         self.ended: asyncio.Future[None] = self._loop.create_future()
 
-    def call(self, command: tuple[Any, ...], seconds: float) -> asyncio.Future[Any]:
-        """The future answer. Commands of one turn of the loop go out together."""
+    def call(self, command: tuple[Any, ...], until: float) -> asyncio.Future[Any]:
+        """The future answer, waited for until that moment. Commands of one turn of the loop go out together."""
         answer = self._loop.create_future()
         if self.ended.done():
             answer.set_exception(_Broken("the connection has ended"))
             return answer
-        now = time.monotonic()
         if not self._waiting:
-            self._first_sent_at = now
-        self._waiting.append((answer, now + seconds))
+            self._first_sent_at = time.monotonic()
+        self._waiting.append((answer, until))
         if not self._outgoing:
             self._loop.call_soon(self._send)
         self._outgoing.append(hiredis.pack_command(command))
@@ -128,7 +127,7 @@ class RedisLink:
     def __init__(self, url: str, timeout_ms: int) -> None:
         self._address = parse_url(url)
         self._budget = timeout_ms / 1000
-        self._patience = self._budget * PATIENT_BUDGETS
+        self._patience = self._budget * SILENT_BUDGETS
         self._connection: _Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
@@ -147,31 +146,34 @@ class RedisLink:
         if self._connection is not None:
             self._connection.close()
 
-    async def call(self, *command: Any, patient: bool = False) -> Any:
-        """The answer to one command.
+    def deadline(self) -> float:
+        """Until when (monotonic) a request that begins to ask now may wait, for all of its commands together."""
+        return time.monotonic() + self._budget
 
-        A command that needs one may be `patient`: it waits several budgets, while others wait one; and when the
-        connection breaks it goes out again over the next, so it may run twice. None waits when Redis is away.
+    async def call(self, *command: Any, until: float, again: bool = False) -> Any:
+        """The answer to one command, which has to come before `until`. None waits when Redis is away.
+
+        With `again` it goes out once more when the connection breaks, over the next, so it may run twice.
 
         Raises:
             RedisAway: no answer in time.
             RedisRefused: an error for an answer.
         """
-        if not patient:
-            return await self._call(command, self._budget)
         try:
-            return await self._call(command, self._patience)
+            return await self._call(command, until)
         except _Broken:
-            if self._connection is not None and self._connection.ended.done():
-                self._settled.clear()  # the keeper has not noticed yet
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), self._patience)
-            return await self._call(command, self._patience)
+            if not again:
+                raise
+        if self._connection is not None and self._connection.ended.done():
+            self._settled.clear()  # the keeper has not noticed yet
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), until - time.monotonic())
+        return await self._call(command, until)
 
-    async def _call(self, command: tuple[Any, ...], seconds: float) -> Any:
+    async def _call(self, command: tuple[Any, ...], until: float) -> Any:
         if self._connection is None:
             raise RedisAway("away") if self.away else _Broken("connecting")
-        return await self._connection.call(command, seconds)
+        return await self._connection.call(command, until)
 
     async def _keep(self) -> None:
         while True:
@@ -192,7 +194,7 @@ class RedisLink:
                     raise RedisAway("silent")
                 if time.monotonic() > heartbeat_at:
                     heartbeat_at = time.monotonic() + HEARTBEAT_SECONDS
-                    connection.call(("PING",), self._patience).add_done_callback(_forget)
+                    connection.call(("PING",), heartbeat_at).add_done_callback(_forget)
         finally:
             self._connection = None
             self._settled.clear()
@@ -204,7 +206,7 @@ class RedisLink:
                 connection = await self._connect()
                 try:
                     for command in self._introduction():
-                        await connection.call(command, self._patience)
+                        await connection.call(command, time.monotonic() + self._patience)
                 except BaseException:
                     connection.close()
                     raise

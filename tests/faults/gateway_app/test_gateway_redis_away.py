@@ -1,6 +1,7 @@
 """Redis stopped, paused and restarted under load: no 500, no hang, nobody revoked gets in, recovery by itself."""
 
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -78,6 +79,19 @@ def test_without_redis_nothing_fails_or_hangs_and_all_is_well_when_it_is_back(
             else:
                 process.send_signal(signal.SIGCONT)
             wait_until(lambda: status(gateway) == 200, 10, "recovery")
+
+
+def test_one_request_waits_for_a_frozen_redis_no_longer_than_its_budget_in_all(
+    tmp_path: Path, own_redis: Redis
+) -> None:
+    with Upstream() as service:
+        urls = {"user_service_urls": service.url, "auth_service_urls": service.url}
+        with running(tmp_path, own_redis.url, redis_timeout_ms=250, **urls) as gateway:
+            assert status(gateway) == 200
+            server(own_redis).send_signal(signal.SIGSTOP)
+            started = time.monotonic()
+            assert status(gateway) == 503
+            assert 0.2 < time.monotonic() - started < 0.75
 
 
 def test_limits_are_kept_in_the_process_while_redis_is_away(tmp_path: Path, own_redis: Redis) -> None:

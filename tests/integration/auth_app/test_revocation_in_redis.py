@@ -1,9 +1,11 @@
 """What Redis says of revoked tokens is whole or not ready; no order of loss, rebuild and logout lets one back in."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 from redis import Redis
 from redis import Redis as Client
@@ -247,6 +249,24 @@ def test_a_logout_that_redis_did_not_take_says_so_and_still_counts(
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) >= 1
     running_again.start()
+    auth.keeper.round()
+    assert auth.verdict(token) == "revoked"
+
+
+def test_a_logout_waits_less_than_a_second_for_a_frozen_redis_and_counts_once_it_goes_on(
+    auth: AuthService, redis: Client
+) -> None:
+    token = auth.open_session(1)
+    server = psutil.Process(int(redis.info("server")["process_id"]))
+    server.suspend()
+    try:
+        started = time.monotonic()
+        answer = auth.public("POST", "/api/logout", token=token)
+        took = time.monotonic() - started
+    finally:
+        server.resume()
+    assert answer.status_code == 503
+    assert took < 1
     auth.keeper.round()
     assert auth.verdict(token) == "revoked"
 
