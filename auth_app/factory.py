@@ -38,6 +38,8 @@ PUBLISH_SECONDS = 0.5
 KEEPER_SECONDS = 2.0
 """For Redis, where nobody waits."""
 POOL_SIZE = 16
+LOCK_SECONDS = 3.0
+"""A statement's wait for a lock; a move of the migration holds one for a fraction of that."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,14 @@ class Service:
 def create(settings: Settings) -> Service:
     """The service for `settings`, nothing of it running."""
     app = Flask("auth_app")
-    engine = engine_for(settings.auth_database_url, name="auth service", pool_size=POOL_SIZE)
+    engine = engine_for(
+        settings.auth_database_url,
+        name="auth service",
+        pool_size=POOL_SIZE,
+        statement_seconds=settings.database_timeout_seconds,
+        lock_seconds=min(LOCK_SECONDS, settings.database_timeout_seconds),
+        gives_up=True,
+    )
     path = settings.legacy_sqlite_path
     truth = Truth(LegacyFile(path) if path else None, engine, undo_after=settings.undo_after_seconds)
     asked = RevocationMirror(connect(settings.redis_url, settings.redis_timeout_ms / 1000))

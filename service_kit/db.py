@@ -1,7 +1,7 @@
 """PostgreSQL engines for the services, and outages told apart from mistakes.
 
-Every statement is bounded in time by the server. A pooled connection that died with its server is noticed
-before it is used, so a service recovers by itself when the database is back.
+Every statement is bounded in time by the server, and for a service even when the server is frozen. A pooled connection
+that died with its server is noticed before it is used, so a service recovers by itself when the database is back.
 """
 
 import logging
@@ -12,10 +12,13 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from service_kit import frozen_server
 from service_kit.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
+_LATE_SECONDS = 0.5
+"""How much later than its own limit a server may tell that a statement has met it."""
 _AWAY_CLASSES = ("08", "53", "57")  # connection exception, insufficient resources, operator intervention
 _AWAY_CODES = ("25006", "55P03")  # read-only transaction (a standby), lock not available
 _TRANSIENT_CODES = ("40001", "40P01")  # serialization failure, deadlock
@@ -29,13 +32,15 @@ def engine_for(
     statement_seconds: float = 5.0,
     lock_seconds: float = 3.0,
     pre_ping: bool = True,
+    gives_up: bool = False,
 ) -> Engine:
     """An engine whose sessions are in UTC and bounded: `statement_seconds` a statement, `lock_seconds` a lock
     wait.
 
     `name` shows in pg_stat_activity. At most `pool_size` connections; a caller waits 2 s for one, then gets
     Unavailable out of `transaction`. Without `pre_ping` a round trip is saved, and who uses a connection that died
-    with its server finds out by an error.
+    with its server finds out by an error. With `gives_up` a statement also ends when the server is frozen and
+    cannot end it itself, half a second later; nothing may then set the limits of a statement higher on its own.
     """
     options = {
         "statement_timeout": f"{statement_seconds * 1000:.0f}",
@@ -43,7 +48,7 @@ def engine_for(
         "idle_in_transaction_session_timeout": "30000",
         "timezone": "UTC",
     }
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
@@ -52,14 +57,18 @@ def engine_for(
         pool_recycle=1800,
         hide_parameters=True,  # they hold password hashes, and errors end up in logs
         connect_args={
-            "connect_timeout": 2,
+            "connect_timeout": frozen_server.CONNECT_SECONDS,
             "application_name": name,
             "options": " ".join(f"-c {key}={value}" for key, value in options.items()),
             "keepalives_idle": 30,
             "keepalives_interval": 5,
             "keepalives_count": 3,
+            "connection_factory": frozen_server.WatchedConnection if gives_up else None,
         },
     )
+    if gives_up:
+        frozen_server.watch(engine, statement_seconds + _LATE_SECONDS)
+    return engine
 
 
 @contextmanager

@@ -161,6 +161,7 @@ class Settings:
     auth_database_url: str = _secret(_database_url, "", "auth", "worker")
     migration_database_url: str = _secret(_database_url, "", "worker")
     redis_url: str = _secret(_redis_url, "", *ROLES)
+    database_timeout_seconds: float = _setting(_number(float, 0.2, 60), 5.0, roles=("user", "auth"))
     redis_timeout_ms: int = _setting(_number(int, 1, 10_000), 50)
 
     jwt_secret: str = _secret(_text, "", "gateway", "auth")

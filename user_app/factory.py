@@ -27,6 +27,8 @@ from user_app.use_cases.settling import Settling
 from user_app.views import internal, public
 
 POOL_SIZE = 16
+LOCK_SECONDS = 3.0
+"""A statement's wait for a lock; a move of the migration holds one for a fraction of that."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,14 @@ class Service:
 def create(settings: Settings) -> Service:
     """The service for `settings`, nothing of it running."""
     app = Flask("user_app")
-    engine = engine_for(settings.user_database_url, name="user service", pool_size=POOL_SIZE)
+    engine = engine_for(
+        settings.user_database_url,
+        name="user service",
+        pool_size=POOL_SIZE,
+        statement_seconds=settings.database_timeout_seconds,
+        lock_seconds=min(LOCK_SECONDS, settings.database_timeout_seconds),
+        gives_up=True,
+    )
     truth = _truth(settings, engine)
     http.init_app(
         app,

@@ -1,6 +1,7 @@
 """What clients hear while something that the user service needs is away, and that it recovers by itself."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from devstack.postgres import Postgres
 from tests.integration.user_app.conftest import Make
+from tests.support.frozen import frozen
 from tests.support.waiting import wait_until
 
 
@@ -48,6 +50,21 @@ def test_postgresql_away_is_a_503_and_over_when_it_is_back(
     wait_until(lambda: users.call("GET", "/readyz").status_code == 200)
     assert users.call("GET", "/api/profile", user_id=user_id).status_code == 200
     assert users.register("bob@example.com").status_code == 201
+
+
+def test_a_frozen_postgresql_is_a_503_in_seconds_and_over_when_it_goes_on(
+    make_service: Make, postgres: Postgres
+) -> None:
+    users = make_service("database")
+    user_id = users.new_user("ann@example.com")
+    assert users.call("GET", "/api/profile", user_id=user_id).status_code == 200
+    with frozen(postgres):
+        for method, path, fields in (("GET", "/api/profile", None), ("PUT", "/api/profile", {"name": "New"})):
+            started = time.monotonic()
+            assert_unavailable(users.call(method, path, fields, user_id))
+            assert time.monotonic() - started < 5
+    wait_until(lambda: users.call("GET", "/readyz").status_code == 200)
+    assert users.call("PUT", "/api/profile", {"name": "New"}, user_id).status_code == 200
 
 
 def test_while_the_file_is_the_truth_postgresql_is_not_needed_for_profiles(

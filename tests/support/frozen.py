@@ -1,0 +1,26 @@
+"""A PostgreSQL server that is stopped in its tracks (SIGSTOP): it takes connections and never answers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from devstack.postgres import Postgres
+
+
+@contextmanager
+def frozen(postgres: Postgres) -> Iterator[None]:
+    """The server with all of its processes does nothing within the block."""
+    with postgres.administration() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+        server = psutil.Process(cursor.fetchone()[0]).parent()
+    assert server is not None
+    processes = [server, *server.children()]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            if process.is_running():
+                process.resume()
