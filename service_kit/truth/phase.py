@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from service_kit.steps import step
+from service_kit.truth.legacy_file import FileState
 
 PHASE_LOCK = 0x4D470001
-_SELECT = "SELECT epoch, fenced, cursor, capture FROM migration_phase WHERE id = 1"
+_SELECT = "SELECT epoch, fenced, cursor, capture, file_id FROM migration_phase WHERE id = 1"
 
 
 @dataclass(frozen=True)
 class PhaseRow:
-    """`epoch`, `fenced`; `cursor`: last log entry of the file applied here; `capture`: own writes are logged."""
+    """`epoch`, `fenced`; `cursor`: last log entry of the file applied here; `capture`: own writes are logged;
+    `file_id`: of the file that the database belongs to, None before `dual-write`."""
 
     epoch: int
     fenced: bool
     cursor: int
     capture: bool
+    file_id: str | None = None
 
     @property
     def accepts_writes(self) -> bool:
@@ -32,6 +35,19 @@ class PhaseRow:
     def is_behind(self, epoch: int) -> bool:
         """Whether `follow(epoch)` would move the row."""
         return (self.epoch, self.fenced) < (epoch, False)
+
+    def disowns(self, state: FileState) -> str | None:
+        """Why what lies in the legacy file's place is not the file that this database follows; None: it may well be.
+
+        The file moves first, always. So a file whose epoch, read after this row, is the lower one has gone back in
+        time. Another file is a stranger as soon as either side says that PostgreSQL is the truth.
+        """
+        if self.epoch > state.epoch:
+            return f"it is at epoch {state.epoch}, the database at {self.epoch}: an older copy was put in its place"
+        other = self.file_id is not None and self.file_id != state.file_id
+        if other and (self.epoch % 2 == 1 or not state.file_is_truth):
+            return "the database belongs to the migration of another file"
+        return None
 
 
 def read_phase(connection: Connection) -> PhaseRow:

@@ -7,19 +7,18 @@ is never cached: every transaction reads it again where it works. Only the side 
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service_kit.errors import Unavailable
 from service_kit.steps import step
 from service_kit.truth.legacy_file import LegacyFile, read_state, transaction
+from service_kit.truth.outages import Elsewhere, outages_as_unavailable
 from service_kit.truth.phase import PhaseRow, follow, lock_phase, read_phase
 from service_kit.truth.undo import undo_rollback
+from service_kit.truth.watch import PhaseWatch
 
 T = TypeVar("T")
 OnFile = Callable[[sqlite3.Connection], T]
@@ -28,15 +27,11 @@ log = logging.getLogger(__name__)
 
 ADOPTED_EPOCH = 1  # of a database that has never had a legacy file
 _FENCE_POLL_SECONDS = 0.005
-_TRANSIENT = ("40001", "40P01")  # serialization failure, deadlock: the transaction can simply run again
+_COMPLAINT_SECONDS = 10.0
 
 
-class _Elsewhere(Exception):
-    """This side is not the truth. `epoch` is the file's when the file said so; None: ask the file."""
-
-    def __init__(self, epoch: int | None = None) -> None:
-        super().__init__(epoch)
-        self.epoch = epoch
+class _Unfit(Exception):
+    """What lies in the file's place cannot be read, or is not the file: nothing that it says counts."""
 
 
 class Truth:
@@ -60,6 +55,8 @@ class Truth:
         self._drain = drain
         self._undo_after = undo_after
         self._file_first = file is not None
+        self._watch = PhaseWatch(engine)
+        self._complained = -_COMPLAINT_SECONDS
 
     def write(self, on_file: OnFile[T], on_database: OnDatabase[T]) -> T:
         """Commit exactly one of the two callbacks and return its value.
@@ -84,15 +81,40 @@ class Truth:
         use_file = self._file_first
         while time.monotonic() < deadline:
             try:
-                with _outages_as_unavailable():
+                with outages_as_unavailable():
                     value = try_file() if use_file else try_database(file_epoch)
-            except _Elsewhere as elsewhere:
+            except Elsewhere as elsewhere:
                 file_epoch = elsewhere.epoch
                 use_file = self._file is not None and file_epoch is None
+            except _Unfit as unfit:
+                self._legacy.close()  # the next request looks what lies there then
+                return self._without_the_file(unfit, try_database)
             else:
                 self._file_first = use_file
                 return value
         raise Unavailable("The store is being switched over; try again")
+
+    def _without_the_file(self, unfit: _Unfit, try_database: Callable[[int | None], T]) -> T:
+        """A database at (odd, open) is the truth, whatever lies in the file's place; any other waits for the file."""
+        try:
+            with outages_as_unavailable():
+                value = try_database(None)
+        except Elsewhere as elsewhere:
+            self._complain(f"{unfit}; nothing is read or written until the file is back")
+            raise Unavailable() from elsewhere
+        except Unavailable:
+            self._complain(f"{unfit}, and the database does not answer")
+            raise
+        self._complain(f"{unfit}; PostgreSQL is the truth and goes on without it")
+        self._file_first = False
+        return value
+
+    def _complain(self, text: str) -> None:
+        """A line in the log, not one a request."""
+        now = time.monotonic()
+        if now - self._complained >= _COMPLAINT_SECONDS:
+            self._complained = now
+            log.error("the legacy file %s is not used: %s", self._legacy.path, text)
 
     # ---- the file
 
@@ -115,15 +137,24 @@ class Truth:
         return self._on_file("BEGIN", on_file, lambda: step("truth.read.file_fenced"))
 
     def _on_file(self, begin: str, callback: OnFile[T], fenced: Callable[[], None]) -> T:
+        row = self._watch.newest()  # before the file, which can only have gone on since
+        state = None
         try:
             with transaction(self._legacy.connection(), begin) as connection:
                 state = read_state(connection)
+                stranger = row.disowns(state) if row else None
+                if stranger:
+                    raise _Unfit(stranger)
                 if not state.file_is_truth:
-                    raise _Elsewhere(state.epoch)
+                    raise Elsewhere(state.epoch)
                 return callback(connection)
-        except _Elsewhere:
+        except Elsewhere:
             fenced()
             raise
+        except sqlite3.Error as error:
+            if state is not None:
+                raise
+            raise _Unfit(f"it cannot be read ({error})") from error
 
     # ---- the database
 
@@ -138,7 +169,7 @@ class Truth:
             step("truth.write.database_committed")
             return value[0]
         self._resolve(row, file_epoch)
-        raise _Elsewhere(file_epoch if row.is_behind(file_epoch or 0) else None)
+        raise Elsewhere(file_epoch if row.is_behind(file_epoch or 0) else None)
 
     def _read_database(self, on_database: OnDatabase[T], file_epoch: int | None) -> T:
         def work(connection: Connection) -> T:
@@ -150,9 +181,9 @@ class Truth:
             return value[0]
         if file_epoch is not None and row.is_behind(file_epoch):
             follow(self._engine, file_epoch)
-            raise _Elsewhere(file_epoch)
+            raise Elsewhere(file_epoch)
         self._without_file(row)
-        raise _Elsewhere()
+        raise Elsewhere()
 
     def _in_database(
         self,
@@ -163,6 +194,7 @@ class Truth:
         with self._engine.begin() as connection:
             row = look(connection)
             if not usable(row):
+                self._watch.saw(row)
                 return row, None
             value = on_database(connection)
         return row, (value,)
@@ -213,32 +245,3 @@ class Truth:
                 "The legacy file holds the truth: start the service with LEGACY_SQLITE_PATH set"
             )
         follow(self._engine, ADOPTED_EPOCH)
-
-
-@contextmanager
-def _outages_as_unavailable() -> Iterator[None]:
-    """A store that is away becomes Unavailable; a constraint that was broken stays what it is."""
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except sqlite3.Error as error:
-        log.warning("the legacy file could not be used: %s", error)
-        raise Unavailable() from error
-    except PoolTimeout as error:
-        raise Unavailable() from error
-    except DBAPIError as error:
-        code: str | None = getattr(error.orig, "pgcode", None)
-        if code in _TRANSIENT:
-            raise _Elsewhere() from error
-        if not error.connection_invalidated and not _is_outage(error, code):
-            raise
-        log.warning("the database could not be used: %s", error.orig)
-        raise Unavailable() from error
-
-
-def _is_outage(error: DBAPIError, code: str | None) -> bool:
-    """Whether the server is away or going away, rather than refusing this statement."""
-    if code is None:
-        return type(error.orig).__name__ in ("OperationalError", "InterfaceError")
-    return code[:2] in ("08", "57", "53") or code == "55P03"

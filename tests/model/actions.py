@@ -5,7 +5,11 @@ The part before the colon is a module, the part behind it a function or a method
 
 ACTIONS: dict[str, tuple[str, ...]] = {
     # services
-    "write.file": ("service_kit.truth.router:Truth._write_file",),
+    "write.file": (
+        "service_kit.truth.router:Truth._write_file",
+        "service_kit.truth.phase:PhaseRow.disowns",
+        "service_kit.truth.watch:PhaseWatch.newest",
+    ),
     "write.look": ("service_kit.truth.router:Truth.write", "service_kit.truth.phase:lock_phase"),
     "write.database": ("service_kit.truth.router:Truth._write_database", "service_kit.truth.schema:upgrade"),
     "read.file": ("service_kit.truth.router:Truth._read_file",),
@@ -62,5 +66,5 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "consumer.isolate": ("service_kit.events.processing:Processing.isolate",),
     "consumer.alone": ("service_kit.events.failures:count_attempt", "service_kit.events.failures:settle"),
 }
-ENVIRONMENT = frozenset(("crash", "corruption"))
+ENVIRONMENT = frozenset(("crash", "corruption", "restore_old_file", "put_back_file"))
 """Actions that nobody implements: they happen to us."""

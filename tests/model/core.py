@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tests.model.core_cutover import coordinators
 from tests.model.core_forward import OLD_PLAN, appliers, chunks
+from tests.model.core_restore import older_copies
 from tests.model.core_reverse import reverse_applier
 from tests.model.core_services import database_writes, file_writes, reads, stalled_requests
 from tests.model.core_state import (
@@ -16,10 +17,11 @@ from tests.model.core_state import (
     LEGACY,
     READY,
     Database,
-    File,
     Left,
     World,
     file_fenced,
+    file_used,
+    first_file,
     is_open,
     same,
 )  # fmt: skip
@@ -35,6 +37,7 @@ PROCESSES = (
     chunks,
     reverse_applier,
     coordinators,
+    older_copies,
 )
 
 
@@ -64,10 +67,17 @@ def _initial(bounds: Bounds) -> World:
     if bounds.stale_chunk:
         waiting[0] = (0, 0, 0, (1, 1), OLD_PLAN, 0)
     return World(
-        file=File(epoch=0, stage=stage, locked=False, rows=(1, 1), log=0, taken=(0, 0)),
+        file=first_file(stage),
         dbs=(db, db),
         truth=(1, 1),
-        left=Left(bounds.writes, bounds.changes, bounds.crashes, bounds.redeliveries, bounds.failures),
+        left=Left(
+            bounds.writes,
+            bounds.changes,
+            bounds.crashes,
+            bounds.redeliveries,
+            bounds.failures,
+            bounds.restores,
+        ),
         appliers=(IDLE,) * bounds.appliers,
         chunks=tuple(sorted(waiting)),
         requests=(),
@@ -100,11 +110,12 @@ def _broken(world: World, rules: Rules) -> str | None:
 
 def _broken_half(world: World, at: int, rules: Rules, fenced: bool) -> str | None:
     file, db, true = world.file, world.dbs[at], world.truth[at]
+    used = file_used(world, at, rules)
     stored, odd, accepts = file.rows[at], bool(file.epoch & 1), is_open(world.dbs[at].phase)
     lost = "resurrected" if true < 0 else "lost write"
-    if accepts and not fenced and not file.locked:
+    if accepts and used and not fenced and not file.locked:
         return f"split brain: the file and {DATABASES[at]} both accept writes"
-    if not odd and not same(stored, true):
+    if used and not odd and not same(stored, true):
         if file.locked:
             return f"old read: the file, still the truth for readers, has write {stored} of {true}"
         return f"{lost}: the file is the truth, {HALVES[at]} is write {stored} of {true}"
@@ -128,6 +139,8 @@ def _quiet(world: World, rules: Rules, bounds: Bounds) -> bool:
     file = world.file
     if _busy(world):
         return False
+    if world.away:  # what is fenced or closed waits for the file to be put back
+        return True
     if file.stage == LEGACY:
         return True
     level = all(db.phase == 2 * file.epoch for db in world.dbs)

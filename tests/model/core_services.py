@@ -12,6 +12,7 @@ from tests.model.core_state import (
     READY,
     World,
     file_fenced,
+    file_used,
     follow,
     is_open,
     put,
@@ -32,12 +33,13 @@ def file_writes(world: World, rules: Rules, bounds: Bounds) -> Iterator[Step]:
     log = file.log + (LEGACY < file.stage < FINISHED)
     left = world.left._replace(writes=world.left.writes - 1)
     new = tuple(abs(number) + 1 for number in world.truth)
+    used = [x for x in (0, 1) if file_used(world, x, rules)]
     changes = [(f"{HALVES[x]} written", put(file.rows, x, new[x]), put(world.truth, x, new[x]))
-               for x in (0, 1) if file.rows[x] > 0]  # fmt: skip
+               for x in used if file.rows[x] > 0]  # fmt: skip
     gone = (-new[0], -new[1])
-    if bounds.deletes and min(file.rows) > 0:
+    if bounds.deletes and len(used) == 2 and min(file.rows) > 0:
         changes.append(("row deleted", gone, gone))
-    if bounds.deletes and min(file.rows) < 0:
+    if bounds.deletes and len(used) == 2 and min(file.rows) < 0:
         changes.append(("row inserted", new, new))
     for text, rows, truth in changes:
         yield PLAIN, "write.file", f"{text} in the file", world._replace(

@@ -46,10 +46,12 @@ class Left(NamedTuple):
     crashes: int
     redeliveries: int
     failures: int
+    restores: int
 
 
 class World(NamedTuple):
-    """Everything. `truth`: the newest acknowledged write of each half. The slots hold processes by their next step."""
+    """Everything. `truth`: the newest acknowledged write of each half. The slots hold processes by their next step.
+    `away`: the file, while an older copy of it is in its place."""
 
     file: File
     dbs: tuple[Database, Database]
@@ -61,6 +63,12 @@ class World(NamedTuple):
     reader: tuple
     coordinators: tuple
     reverse: tuple
+    away: File | None = None
+
+
+def first_file(stage: int) -> File:
+    """The file as it is when the exploration begins."""
+    return File(epoch=0, stage=stage, locked=False, rows=(1, 1), log=0, taken=(0, 0))
 
 
 def put(pair: tuple, at: int, value: object) -> tuple:
@@ -91,6 +99,12 @@ def is_open(phase: int) -> bool:
 def file_fenced(file: File, rules: Rules) -> bool:
     """Writes to the file are refused."""
     return bool(file.epoch & 1) and not (file.stage == FINISHED and not rules.finish_keeps_fence)
+
+
+def file_used(world: World, at: int, rules: Rules) -> bool:
+    """The service of a database takes what is in the file's place for the file. Its own row may disown an older copy;
+    without one the rule is not asked, so that it hides no other rule's weakness."""
+    return not world.away or not rules.rows_disown or world.dbs[at].phase // 2 <= world.file.epoch
 
 
 def next_epoch(epoch: int, rules: Rules) -> int:

@@ -44,6 +44,7 @@ class Rules:
     reads_check: bool = True  # services check the phase in the transaction of the read ...
     writes_check: bool = True  # ... and of the write
     one_row: bool = False  # one phase row for both databases
+    rows_disown: bool = True  # a service never uses a file whose epoch is lower than its phase row's
     applied_captured: bool = False  # applied writes are captured again
     log_restarts: bool = False  # the file's log starts at 1 again after a rollback
     cursors_restart: bool = False  # ... and the cursors with it
@@ -58,6 +59,7 @@ class Bounds:
     crashes: int = 0
     redeliveries: int = 0  # chunks that are delivered once more after they are done
     failures: int = 0  # drains of a coordinator that the other side refuses
+    restores: int = 0  # an older copy is put in the file's place, and the file back later
     appliers: int = 1
     chunks: int = 0
     coordinators: int = 1

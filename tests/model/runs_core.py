@@ -44,6 +44,10 @@ WHOLE = (
         replace(LIFE, writes=1, coordinators=2, crashes=1, appliers=0, finish=True, reverse=False),
     ),
     _whole(
+        "cutover and rollback: an older copy of the file, put back later, crash",
+        replace(LIFE, changes=2, crashes=1, restores=1, appliers=0),
+    ),
+    _whole(
         "copy to cutover: 2 appliers, 2 chunks, redelivery, deletes, crash",
         replace(FORWARD, appliers=2, chunks=2, redeliveries=1),
         slow=True,
@@ -87,6 +91,11 @@ WHOLE = (
     _whole(
         "rollback, undo, finish: 2 coordinators, reads",
         replace(LIFE, writes=1, coordinators=2, appliers=0, finish=True, reader=True),
+        slow=True,
+    ),
+    _whole(
+        "to the second cutover: an older copy of the file, twice, applier, reads",
+        replace(LIFE, writes=1, restores=2, reader=True),
         slow=True,
     ),
     _whole(
@@ -179,6 +188,23 @@ WEAK = (
         Rules(fenced_read="trusts_file"),
         OLD,
         changes=2,
+    ),
+    _weak(
+        "an older copy of the file is taken for the file",
+        Rules(rows_disown=False),
+        SPLIT,
+        changes=1,
+        restores=1,
+        appliers=0,
+    ),
+    _weak(
+        "an older copy of the file is taken for the file, written to",
+        Rules(rows_disown=False),
+        LOST,
+        True,
+        changes=1,
+        restores=1,
+        appliers=0,
     ),
     _weak("undo opens the row in place", Rules(undo="in_place"), SPLIT, changes=2),
     _weak("no undo", Rules(undo="none"), STUCK_ALONE, changes=2, crashes=1),

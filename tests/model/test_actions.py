@@ -21,6 +21,7 @@ COVERING = (
     "copy to cutover: applier, 2 chunks, redelivery, deletes, crash",
     "cutover: 2 coordinators, stale requests, reads, crash",
     "rollback, undo, finish: 2 coordinators, crash",
+    "cutover and rollback: an older copy of the file, put back later, crash",
     "registration: 2 clients, cutover, rollback, cutover",
     "2 keys, 2 appliers, pruned log, chunk",
     "reverse log: entries are consumed",

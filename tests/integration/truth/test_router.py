@@ -15,6 +15,7 @@ from service_kit.truth.legacy_file import LegacyFile
 from service_kit.truth.phase import PHASE_LOCK, PhaseRow, fence, follow, read_phase
 from service_kit.truth.router import Truth
 from service_kit.truth.schema import WRONG_PHASE
+from tests.integration.truth.support import legacy_file, read_side, set_state, write_name
 
 
 @pytest.fixture
@@ -26,53 +27,12 @@ def engine(user_database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> LegacyFile:
-    path = tmp_path / "users.db"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(
-            "CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, email TEXT UNIQUE NOT NULL,"
-            " password TEXT NOT NULL, name TEXT, created_at DATETIME DEFAULT CURRENT_TIMESTAMP);"
-            "INSERT INTO users (email, password, name) VALUES ('ann@example.com', 'x', 'file');"
-        )
-    return LegacyFile(path)
-
-
-def set_state(file: LegacyFile, epoch: int, phase: str = "cutover") -> None:
-    connection = file.open()
-    connection.executescript(
-        "CREATE TABLE IF NOT EXISTS migration_state (id INTEGER PRIMARY KEY, file_id TEXT, epoch INTEGER,"
-        " phase TEXT, applying INTEGER NOT NULL DEFAULT 0);"
-        f"INSERT OR REPLACE INTO migration_state VALUES (1, 'f', {epoch}, '{phase}', 0);"
-    )
-    connection.close()
+    return legacy_file(tmp_path / "users.db")
 
 
 def phase_row(engine: Engine) -> PhaseRow:
     with engine.connect() as connection:
         return read_phase(connection)
-
-
-def write_name(truth: Truth, name: str) -> str:
-    """Returns the side that took the write."""
-
-    def on_file(connection: sqlite3.Connection) -> str:
-        connection.execute("UPDATE users SET name = ? WHERE id = 1", (name,))
-        return "file"
-
-    def on_database(connection: Connection) -> str:
-        connection.execute(
-            text(
-                "INSERT INTO users (id, email, name) VALUES (1, 'ann@example.com', :name)"
-                " ON CONFLICT (id) DO UPDATE SET name = :name"
-            ),
-            {"name": name},
-        )
-        return "database"
-
-    return truth.write(on_file, on_database)
-
-
-def read_side(truth: Truth) -> str:
-    return truth.read(lambda _: "file", lambda _: "database")
 
 
 def in_thread(work: Callable[[], str]) -> tuple[threading.Thread, list[str]]:
