@@ -18,7 +18,11 @@ def main() -> int:
     log.setup("auth", loaded.log_level)
     threads = loaded.bcrypt_workers + loaded.bcrypt_queue + _HEADROOM
     server.serve(
-        "auth_app.wsgi:application", host=loaded.service_host, port=loaded.auth_port, threads=threads
+        "auth_app.wsgi:application",
+        host=loaded.service_host,
+        port=loaded.auth_port,
+        threads=threads,
+        notice=loaded.drain_notice_seconds,
     )
     return 0
 

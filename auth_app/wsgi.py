@@ -3,7 +3,7 @@
 from flask import Flask
 
 from auth_app import factory
-from service_kit import log, settings
+from service_kit import draining, log, settings
 from service_kit.server import die_with_parent
 
 
@@ -13,5 +13,6 @@ def application() -> Flask:
     loaded = settings.load("auth")
     log.setup("auth", loaded.log_level)
     service = factory.create(loaded)
+    draining.begin_on_signal(service.app)
     service.keeper.start()
     return service.app

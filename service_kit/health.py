@@ -8,6 +8,8 @@ from typing import Any
 from flask import Flask, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from service_kit.draining import Draining
+
 log = logging.getLogger(__name__)
 
 Check = Callable[[], Mapping[str, Any] | None]
@@ -16,8 +18,16 @@ Check = Callable[[], Mapping[str, Any] | None]
 """
 
 
-def init_app(app: Flask, registry: CollectorRegistry, service: str, checks: Mapping[str, Check]) -> None:
-    """Register the three routes. `checks`: dependency -> Check; any that raises makes /readyz answer 503."""
+def init_app(
+    app: Flask,
+    registry: CollectorRegistry,
+    service: str,
+    checks: Mapping[str, Check],
+    draining: Draining,
+) -> None:
+    """Register the three routes. `checks`: dependency -> Check; any that raises makes /readyz answer 503, and so
+    does draining.
+    """
 
     def healthz() -> Response:
         return jsonify(status="ok", service=service)
@@ -26,6 +36,7 @@ def init_app(app: Flask, registry: CollectorRegistry, service: str, checks: Mapp
         answers = {name: _ask(name, check) for name, check in checks.items()}
         ready = all(usable for usable, _ in answers.values())
         dependencies = {name: state for name, (_, state) in answers.items()}
+        ready = ready and not draining.begun
         body = jsonify(status="ok" if ready else "unavailable", service=service, dependencies=dependencies)
         return body, 200 if ready else 503
 

@@ -12,7 +12,7 @@ from flask import Flask, Response, g, jsonify, request
 from prometheus_client import CollectorRegistry
 from werkzeug.exceptions import HTTPException
 
-from service_kit import access_log, api_keys, health
+from service_kit import access_log, api_keys, draining, health
 from service_kit.errors import (
     AppError,
     Conflict,
@@ -61,7 +61,7 @@ def init_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     access_log.init_app(app, registry)
     api_keys.init_app(app, keys_by_prefix)
-    health.init_app(app, registry, service, checks)
+    health.init_app(app, registry, service, checks, draining.init_app(app))
     app.register_error_handler(AppError, _app_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)

@@ -1,4 +1,4 @@
-"""Run a WSGI application on Granian: one worker process with threads, drained on SIGTERM.
+"""Run a WSGI application on Granian: one worker process with threads, drained on SIGTERM (`service_kit.draining`).
 
 More processes of a service are more instances of it, each with its own port and metrics.
 """
@@ -15,18 +15,41 @@ from typing import Any
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 
+from service_kit import draining
+
 DRAIN_SECONDS = 30
+"""For the requests in flight, once the port is closed."""
 _PR_SET_PDEATHSIG = 1
 
 
-def serve(factory: str, *, host: str, port: int, threads: int, **options: Any) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests in flight and return.
+class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that depends on the interpreter
+    """Tells its worker of the first signal, and ends it `notice` seconds later; at a second signal at once."""
+
+    notice = 0.0
+    _told = False
+
+    def signal_handler_interrupt(self, *_: Any, **__: Any) -> None:
+        if self._told or not self.notice:
+            super().signal_handler_interrupt()
+            return
+        self._told = True
+        for worker in self.wrks:
+            if worker.is_alive():
+                os.kill(worker.inner.pid, draining.SIGNAL)
+        later = threading.Timer(self.notice, super().signal_handler_interrupt)
+        later.daemon = True
+        later.start()
+
+
+def serve(factory: str, *, host: str, port: int, threads: int, notice: float, **options: Any) -> None:
+    """Serve until SIGTERM or SIGINT, announce the end for `notice` seconds, finish the requests in flight, return.
 
     `factory`: "module:function" that makes the application in the worker process. `threads`: requests at
     once. `options` go to Granian. SystemExit when the port is taken.
     """
     _refuse_taken(host, port)
-    server = Granian(
+    signal.signal(draining.SIGNAL, signal.SIG_IGN)  # inherited: a worker that still starts must not die of it
+    server = _Server(
         factory,
         factory=True,
         address=host,
@@ -41,6 +64,7 @@ def serve(factory: str, *, host: str, port: int, threads: int, **options: Any) -
         respawn_failed_workers=True,
         **options,
     )
+    server.notice = notice
     server.serve()
 
 

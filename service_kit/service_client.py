@@ -1,7 +1,7 @@
 """Calls from one of our services to another: kept-alive HTTP, every failure an Unavailable.
 
-Instances take turns. One that cannot be reached is left alone for a moment and the call goes to the next; a
-call that may have been received is sent again only when it is repeatable.
+Instances take turns. One that cannot be reached, or says that it is about to end, is left alone for a moment and the
+call goes to the next; a call that may have been received is sent again only when it is repeatable.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from service_kit import api_keys, correlation
+from service_kit import api_keys, correlation, draining
 from service_kit.errors import Unavailable
 from service_kit.log import correlation_id
 
@@ -82,7 +82,8 @@ class ServiceClient:
                 if not repeatable and not isinstance(error, NewConnectionError | ConnectTimeoutError):
                     break
             else:
-                instance.rests_until = 0.0
+                leaves = draining.HEADER in response.headers
+                instance.rests_until = time.monotonic() + _REST_SECONDS if leaves else 0.0
                 return self._judge(response)
         raise Unavailable from failure
 

@@ -184,6 +184,7 @@ class Settings:
     auth_service_urls: tuple[str, ...] = _setting(_http_urls, ("http://127.0.0.1:5002",))
     frontend_url: tuple[str, ...] = _setting(_http_urls, ("http://localhost:3000", "http://localhost:5173"))
     trusted_proxies: tuple[str, ...] = _setting(_networks, ())
+    drain_notice_seconds: float = _setting(_number(float, 0, 60), 1.5, roles=("user", "auth"))
     upstream_timeout_seconds: float = _setting(_number(float, 0.1, 300), 10.0)
     max_body_bytes: int = _setting(_number(int, 1024, 1 << 30), 1 << 20)
 

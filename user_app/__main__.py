@@ -17,7 +17,11 @@ def main() -> int:
         return 1
     log.setup("user", loaded.log_level)
     server.serve(
-        "user_app.wsgi:application", host=loaded.service_host, port=loaded.user_port, threads=THREADS
+        "user_app.wsgi:application",
+        host=loaded.service_host,
+        port=loaded.user_port,
+        threads=THREADS,
+        notice=loaded.drain_notice_seconds,
     )
     return 0
 

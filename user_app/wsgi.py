@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from service_kit import log, settings
+from service_kit import draining, log, settings
 from service_kit.server import die_with_parent
 from user_app import factory
 
@@ -13,5 +13,6 @@ def application() -> Flask:
     loaded = settings.load("user")
     log.setup("user", loaded.log_level)
     service = factory.create(loaded)
+    draining.begin_on_signal(service.app)
     service.sweeper.start()
     return service.app

@@ -73,11 +73,8 @@ class Service:
                     break
                 continue
             instance.succeeded()
-            if response.status == 503 and response.get("x-draining"):
-                instance.ready = False
-                self._observe(self.name, instance.name, "draining")
-                if self._choose(tried) is not None:
-                    continue
+            if response.get("x-draining"):
+                instance.drains()
             self._observe(self.name, instance.name, "answered")
             return response, instance
         raise failure

@@ -97,6 +97,11 @@ class Instance:
         if not self.reachable:
             self.reachable = True
 
+    def drains(self) -> None:
+        """It answered that it will end: others are asked, and nothing goes over connections that it may close."""
+        self.ready = False
+        self.drop_idle()
+
     def failed(self, error: UpstreamError) -> bool:
         """It did not; True when its breaker opened."""
         if error.refused:

@@ -104,7 +104,7 @@ def test_connections_to_a_service_are_kept(tmp_path: Path, redis_url: str) -> No
 
 def test_an_instance_that_drains_gets_no_more_and_loses_nothing(tmp_path: Path, redis_url: str) -> None:
     def drains(_request: Received, _client: socket.socket) -> bytes:
-        return reply(503, {"success": False, "message": "draining"}, X_Draining="1")
+        return reply(200, {"success": True, "port": 0}, X_Draining="1", Connection="close")
 
     with (
         Upstream() as one,
@@ -112,12 +112,13 @@ def test_an_instance_that_drains_gets_no_more_and_loses_nothing(tmp_path: Path, 
         running(tmp_path, redis_url, user_service_urls=urls(one, other)) as gateway,
     ):
         other.act, other.ready = drains, False
-        for number in range(10):
-            assert gateway.request("PUT", "/api/profile", bearer(), {"n": number}).json["port"] == one.port
-        assert len(other.received) <= 1
+        answers = [gateway.request("PUT", "/api/profile", bearer(), {"n": number}) for number in range(10)]
+        assert {answer.status for answer in answers} == {200}
+        assert len(other.received) <= 1 and len(one.received) >= 9
         one.act, one.ready = drains, False
-        assert gateway.request("PUT", "/api/profile", bearer(), {}).status == 503
-        assert gateway.request("GET", "/api/profile", bearer()).all("x-draining") == []
+        for _ in range(4):  # nobody else is left: both are asked for as long as they answer
+            answer = gateway.request("PUT", "/api/profile", bearer(), {})
+            assert (answer.status, answer.all("x-draining")) == (200, [])
 
 
 def test_without_any_instance_the_answer_comes_at_once_and_so_does_recovery(

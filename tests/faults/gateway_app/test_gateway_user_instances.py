@@ -24,6 +24,7 @@ def users(
         "auth_database_url": auth_database_url,
         "redis_url": redis_url,
         "legacy_sqlite_path": "",
+        "drain_notice_seconds": 1.5,
     }
     with platform(tmp_path, **stores) as processes:
         first = processes["user"]
@@ -45,6 +46,11 @@ def registered(gateway: Gateway) -> dict[str, str]:
     return bearer(answer.json["token"])
 
 
+def both_are_well(gateway: Gateway) -> bool:
+    found = gateway.request("GET", "/api/health?details=1").json["services"]["user"]["instances"]
+    return bool(found == {"user-1": "ok", "user-2": "ok"})
+
+
 @pytest.mark.parametrize("end", [ServiceProcess.kill, ServiceProcess.stop], ids=["killed", "stopped"])
 def test_no_client_sees_an_error_on_a_get_when_one_of_two_instances_ends(
     users: tuple[Gateway, list[ServiceProcess]], end: Callable[[ServiceProcess], None]
@@ -61,11 +67,21 @@ def test_no_client_sees_an_error_on_a_get_when_one_of_two_instances_ends(
             )
         assert set(load.outcomes) == {"200"}
         victim.start()
-        wait_until(
-            lambda: (
-                gateway.request("GET", "/api/health?details=1").json["services"]["user"]["instances"]
-                == {"user-1": "ok", "user-2": "ok"}
-            ),
-            20,
-            "its return",
-        )
+        wait_until(lambda: both_are_well(gateway), 20, "its return")
+
+
+def test_no_client_sees_an_error_on_a_write_when_instances_are_stopped_one_after_the_other(
+    users: tuple[Gateway, list[ServiceProcess]],
+) -> None:
+    gateway, instances = users
+    headers = wait_until(lambda: registered(gateway), 30, "a user")
+    with Load(gateway, "PUT", "/api/preferences", headers, {"theme": "dark"}, clients=8) as load:
+        for victim in instances * 3:
+            reached = load.total
+            wait_until(lambda reached=reached: load.total > reached + 100, 30, "traffic")
+            victim.stop()
+            reached = load.total
+            wait_until(lambda reached=reached: load.total > reached + 100, 60, "traffic without it")
+            victim.start()
+            wait_until(lambda: both_are_well(gateway), 20, "its return")
+    assert set(load.outcomes) == {"200"}

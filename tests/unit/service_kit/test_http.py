@@ -200,3 +200,14 @@ def test_an_identity_needs_every_header_in_form() -> None:
                 401,
                 {"success": False, "message": "Access token required"},
             )
+
+
+def test_a_service_that_drains_says_so_with_every_answer_and_goes_on_answering() -> None:
+    client = make()
+    assert "X-Draining" not in client.get("/healthz").headers
+    client.application.extensions["draining"].begin()
+    assert client.get("/readyz").status_code == 503
+    for path, status in (("/healthz", 200), ("/internal/x", 200), ("/api/missing", 404)):
+        answer = client.get(path, headers={"X-API-Key": OTHER})
+        assert answer.status_code == status
+        assert (answer.headers["X-Draining"], answer.headers["Connection"]) == ("1", "close")
