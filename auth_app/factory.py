@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from flask import Flask
@@ -84,7 +85,8 @@ def create(settings: Settings) -> Service:
 def keeper_for(settings: Settings, engine: Engine, metrics: Metrics | None = None) -> Keeper:
     """The background work, not started. The events process has one too."""
     mirror = RevocationMirror(connect(settings.redis_url, KEEPER_SECONDS))
-    return Keeper(engine, mirror, metrics or Metrics(CollectorRegistry()))
+    kept = timedelta(days=settings.audit_retention_days)
+    return Keeper(engine, mirror, metrics or Metrics(CollectorRegistry()), kept)
 
 
 def _mount(app: Flask, settings: Settings, engine: Engine, truth: Truth, metrics: Metrics) -> None:

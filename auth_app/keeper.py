@@ -3,17 +3,17 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from redis import RedisError
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from auth_app.metrics import Metrics
 from auth_app.mirror import Batches, RevocationMirror
-from auth_app.repository import revocations, sessions
+from auth_app.repository import expiry, revocations
 from service_kit.db import transaction
 from service_kit.errors import Unavailable
 
@@ -28,11 +28,17 @@ class Keeper:
     """Does its rounds every `pause` seconds on a thread of its own; any number of processes may have one."""
 
     def __init__(
-        self, engine: Engine, mirror: RevocationMirror, metrics: Metrics, pause: float = 0.5
+        self,
+        engine: Engine,
+        mirror: RevocationMirror,
+        metrics: Metrics,
+        audit_kept: timedelta,
+        pause: float = 0.5,
     ) -> None:
         self._engine = engine
         self._mirror = mirror
         self._metrics = metrics
+        self._audit_kept = audit_kept
         self._pause = pause
         self._next_tidying = time.monotonic()
         self._trouble = ""
@@ -57,18 +63,28 @@ class Keeper:
             log.info("the revocations in Redis were rebuilt")
         self._publish_late_ones()
         if time.monotonic() >= self._next_tidying:
-            self.tidy()
-            self._next_tidying = time.monotonic() + _TIDY_SECONDS
+            left = self.tidy()
+            self._next_tidying = time.monotonic() + (0 if left else _TIDY_SECONDS)
 
-    def tidy(self) -> None:
-        """Remove sessions, tokens, revocations and cut-offs that nothing can need any more."""
-        before = datetime.now(UTC) - _EXPIRED_FOR
+    def tidy(self) -> bool:
+        """Remove a batch of what nothing can need any more: expired sessions, tokens, revocations and cut-offs, and
+        lines of the audit log that are too old. Answers whether there may be more.
+        """
+        now = datetime.now(UTC)
+        left = False
+        for table in expiry.EXPIRING:
+            left |= self._tidy_table(table, lambda c, t: expiry.delete_expired(c, t, now - _EXPIRED_FOR))
+        left |= self._tidy_table("audit_log", lambda c, _: expiry.delete_audit(c, now - self._audit_kept))
+        return left
+
+    def _tidy_table(self, table: str, delete: Callable[[Connection, str], int]) -> bool:
         with transaction(self._engine) as connection:
             if not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_TIDY_LOCK})").scalar_one():
-                return
-            ended = sessions.delete_expired(connection, before)
-            removed = revocations.delete_expired(connection, before)
-        log.info("removed what has expired", extra={"sessions": ended, "revocations": removed})
+                return False  # another process is at it
+            count = delete(connection, table)
+        if count:
+            log.info("removed what has expired", extra={"table": table, "rows": count})
+        return count >= expiry.BATCH
 
     def _publish_late_ones(self) -> None:
         """Bring to Redis what its writer did not: Redis was away for a moment, or the writer ended."""

@@ -196,6 +196,7 @@ class Settings:
     bcrypt_queue: int = _setting(_number(int, 0, 100_000), 64)
     bcrypt_cost: int = _setting(_number(int, 4, 16), 10)
 
+    audit_retention_days: float = _setting(_number(float, 0.01, 36_500), 365.0, roles=("auth",))
     event_retention_days: float = _setting(_number(float, 0.01, 36_500), 30.0)
     event_poll_seconds: float = _setting(_number(float, 0.01, 60), 1.0)
     event_max_attempts: int = _setting(_number(int, 1, 1000), 8)

@@ -135,14 +135,6 @@ def live(connection: Connection) -> Iterator[list[Row]]:
         last_user = cutoffs[-1].user_id
 
 
-def delete_expired(connection: Connection, before: datetime) -> int:
-    """Remove what no valid token can need, having expired earlier than `before`; answers how many rows."""
-    return sum(
-        connection.exec_driver_sql(f"DELETE FROM {table} WHERE expires_at < %s", (before,)).rowcount  # noqa: S608
-        for table in ("revocations", "user_cutoffs")
-    )
-
-
 def _live_tokens(connection: Connection, after: str) -> list[RevokedToken]:
     rows = connection.exec_driver_sql(
         "SELECT token_id, expires_at FROM revocations WHERE token_id > %s AND expires_at > now()"

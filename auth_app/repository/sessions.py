@@ -110,12 +110,6 @@ def live_of(connection: Connection, user_id: int, limit: int | None = MAX_LISTED
     return [_session(row, tokens.get(row[0], [])) for row in sessions]
 
 
-def delete_expired(connection: Connection, before: datetime) -> int:
-    """Remove sessions and tokens that expired earlier than `before`; answers how many sessions."""
-    connection.exec_driver_sql("DELETE FROM session_tokens WHERE expires_at < %s", (before,))
-    return connection.exec_driver_sql("DELETE FROM sessions WHERE expires_at < %s", (before,)).rowcount
-
-
 def _session(row: Sequence[Any], tokens: list[StoredToken]) -> Session:
     session_id, created_at, expires_at, last_seen_at, user_agent, ip = row
     return Session(session_id, created_at, expires_at, last_seen_at, user_agent, ip, tuple(tokens))

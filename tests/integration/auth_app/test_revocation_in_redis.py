@@ -12,7 +12,7 @@ from redis import Redis as Client
 
 from auth_app.domain import moment
 from auth_app.mirror import MARGIN_SECONDS, RevocationMirror, connect
-from auth_app.repository import revocations
+from auth_app.repository import expiry, revocations
 from auth_app.repository.revocations import RevokedToken, Row, UserCutoff
 from devstack.redis import Redis as RedisServer
 from service_kit.revocation import Cutoff, token_key, user_key
@@ -238,6 +238,39 @@ def test_what_has_expired_is_removed_and_what_has_not_stays(auth: AuthService) -
     assert auth.rows("SELECT count(*) FROM revocations WHERE token_id = 'old'") == [(0,)]
     assert auth.rows("SELECT user_id FROM user_cutoffs") == [(1,)]
     assert auth.verdict(kept) == "revoked"
+
+
+def test_lines_of_the_audit_log_go_when_they_are_old_enough_and_not_before(make_service: Make) -> None:
+    auth = make_service("database", audit_retention_days=30)
+    for age in ("31 days", "29 days", "400 days"):
+        auth.rows(
+            "INSERT INTO audit_log (at, action, ip, user_agent, detail)"
+            " VALUES (now() - CAST(%s AS interval), %s, '', '', '{}') RETURNING 1",
+            age,
+            age,
+        )
+    auth.keeper.round()
+    assert auth.rows("SELECT action FROM audit_log") == [("29 days",)]
+
+
+def test_much_that_is_too_old_goes_in_batches_round_by_round(
+    auth: AuthService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "BATCH", 4)
+    auth.rows(
+        "INSERT INTO audit_log (at, action, ip, user_agent, detail)"
+        " SELECT now() - interval '400 days', 'old', '', '', '{}' FROM generate_series(1, 10) RETURNING 1"
+    )
+    auth.rows(
+        "INSERT INTO revocations SELECT number::text, 1, now() - interval '2 hours'"
+        " FROM generate_series(1, 10) AS number RETURNING 1"
+    )
+
+    def left() -> set[int]:
+        return {auth.rows(f"SELECT count(*) FROM {table}")[0][0] for table in ("audit_log", "revocations")}
+
+    seen = [(auth.keeper.tidy(), left()) for _ in range(3)]
+    assert seen == [(True, {6}), (True, {2}), (False, {0})]
 
 
 def test_a_logout_that_redis_did_not_take_says_so_and_still_counts(
