@@ -8,15 +8,10 @@ empty in every role but `gateway` and `auth`, whatever the environment says.
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
-from limits import parse_many
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
+from service_kit import parsing
 from service_kit.stack_env import stack_environment
 
 MIN_JWT_SECRET_BYTES = 32
@@ -36,101 +31,6 @@ class SettingsError(Exception):
         count = len(self.mistakes)
         head = "1 setting is wrong:" if count == 1 else f"{count} settings are wrong:"
         super().__init__("\n".join([head, *(f"  {mistake}" for mistake in self.mistakes)]))
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _file_path(value: str) -> str:
-    return os.path.abspath(os.path.expanduser(value))
-
-
-def _words(value: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in value.split(",") if word.strip())
-    if not words:
-        raise ValueError("a comma-separated list with at least one entry")
-    return words
-
-
-def _http_urls(value: str) -> tuple[str, ...]:
-    urls = tuple(url.rstrip("/") for url in _words(value))
-    for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
-            raise ValueError("a comma-separated list of addresses like http://127.0.0.1:5001")
-    return urls
-
-
-def _networks(value: str) -> tuple[str, ...]:
-    try:
-        return tuple(str(ip_network(word, strict=False)) for word in _words(value))
-    except ValueError as error:
-        raise ValueError("a comma-separated list of networks like 10.0.0.0/8") from error
-
-
-def _database_url(value: str) -> str:
-    """Names the driver: a bare `postgresql://` means psycopg 3 to SQLAlchemy 2.1, and psycopg2 is what we
-    install.
-    """
-    expected = "an address like postgresql://role:password@127.0.0.1:5432/database"
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError) as error:
-        raise ValueError(expected) from error
-    if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg2") or not url.database:
-        raise ValueError(expected)
-    return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
-
-
-def _redis_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.scheme == "unix"):
-        raise ValueError("an address like redis://127.0.0.1:6379/0")
-    return value
-
-
-def _rate_limit(value: str) -> str:
-    try:
-        parse_many(value)
-    except ValueError as error:
-        raise ValueError('a limit like "600 per minute"') from error
-    return value
-
-
-def _switch(value: str) -> bool:
-    if value.lower() in ("1", "on", "true", "yes"):
-        return True
-    if value.lower() in ("0", "off", "false", "no"):
-        return False
-    raise ValueError("on or off")
-
-
-def _choice(*allowed: str, fold: Callable[[str], str] = str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if fold(value) not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)}")
-        return fold(value)
-
-    return parse
-
-
-def _number(kind: type, low: float, high: float) -> Callable[[str], Any]:
-    noun = "a whole number" if kind is int else "a number"
-
-    def parse(value: str) -> Any:
-        try:
-            number = kind(value)
-        except ValueError as error:
-            raise ValueError(f"{noun} from {low} to {high}") from error
-        if not low <= number <= high:
-            raise ValueError(f"{noun} from {low} to {high}")
-        return number
-
-    return parse
-
-
-_PORT = _number(int, 1, 65535)
 
 
 def _setting(
@@ -156,60 +56,62 @@ class Settings:
 
     role: str
 
-    legacy_sqlite_path: str = _setting(_file_path, "", roles=("user", "auth", "worker"))
-    user_database_url: str = _secret(_database_url, "", "user", "worker")
-    auth_database_url: str = _secret(_database_url, "", "auth", "worker")
-    migration_database_url: str = _secret(_database_url, "", "worker")
-    redis_url: str = _secret(_redis_url, "", *ROLES)
-    database_timeout_seconds: float = _setting(_number(float, 0.2, 60), 5.0, roles=("user", "auth"))
-    redis_timeout_ms: int = _setting(_number(int, 1, 10_000), 50)
+    legacy_sqlite_path: str = _setting(parsing.file_path, "", roles=("user", "auth", "worker"))
+    user_database_url: str = _secret(parsing.database_url, "", "user", "worker")
+    auth_database_url: str = _secret(parsing.database_url, "", "auth", "worker")
+    migration_database_url: str = _secret(parsing.database_url, "", "worker")
+    redis_url: str = _secret(parsing.redis_url, "", *ROLES)
+    database_timeout_seconds: float = _setting(parsing.number(float, 0.2, 60), 5.0, roles=("user", "auth"))
+    redis_timeout_ms: int = _setting(parsing.number(int, 1, 10_000), 50)
 
-    jwt_secret: str = _secret(_text, "", "gateway", "auth")
-    allow_weak_jwt_secret: bool = _setting(_switch, False)
-    token_ttl_seconds: int = _setting(_number(int, 1, 31 * 86400), 86400)
-    revocation_unavailable: str = _setting(_choice("deny", "allow"), "deny")
+    jwt_secret: str = _secret(parsing.text, "", "gateway", "auth")
+    allow_weak_jwt_secret: bool = _setting(parsing.switch, False)
+    token_ttl_seconds: int = _setting(parsing.number(int, 1, 31 * 86400), 86400)
+    revocation_unavailable: str = _setting(parsing.choice("deny", "allow"), "deny")
 
-    gateway_api_keys: tuple[str, ...] = _secret(_words, (), "gateway", "user", "auth")
-    user_api_keys: tuple[str, ...] = _secret(_words, (), "user", "auth")
-    auth_api_keys: tuple[str, ...] = _secret(_words, (), "user", "auth")
+    gateway_api_keys: tuple[str, ...] = _secret(parsing.words, (), "gateway", "user", "auth")
+    user_api_keys: tuple[str, ...] = _secret(parsing.words, (), "user", "auth")
+    auth_api_keys: tuple[str, ...] = _secret(parsing.words, (), "user", "auth")
 
-    service_host: str = _setting(_text, "127.0.0.1")
-    gateway_host: str = _setting(_text, "127.0.0.1")
-    gateway_port: int = _setting(_PORT, 5000)
-    gateway_metrics_port: int = _setting(_PORT, 5090)
-    user_port: int = _setting(_PORT, 5001)
-    auth_port: int = _setting(_PORT, 5002)
-    flower_port: int = _setting(_PORT, 5555)
-    user_service_urls: tuple[str, ...] = _setting(_http_urls, ("http://127.0.0.1:5001",))
-    auth_service_urls: tuple[str, ...] = _setting(_http_urls, ("http://127.0.0.1:5002",))
-    frontend_url: tuple[str, ...] = _setting(_http_urls, ("http://localhost:3000", "http://localhost:5173"))
-    trusted_proxies: tuple[str, ...] = _setting(_networks, ())
-    drain_notice_seconds: float = _setting(_number(float, 0, 60), 1.5, roles=("user", "auth"))
-    upstream_timeout_seconds: float = _setting(_number(float, 0.1, 300), 10.0)
-    max_body_bytes: int = _setting(_number(int, 1024, 1 << 30), 1 << 20)
+    service_host: str = _setting(parsing.text, "127.0.0.1")
+    gateway_host: str = _setting(parsing.text, "127.0.0.1")
+    gateway_port: int = _setting(parsing.PORT, 5000)
+    gateway_metrics_port: int = _setting(parsing.PORT, 5090)
+    user_port: int = _setting(parsing.PORT, 5001)
+    auth_port: int = _setting(parsing.PORT, 5002)
+    flower_port: int = _setting(parsing.PORT, 5555)
+    user_service_urls: tuple[str, ...] = _setting(parsing.http_urls, ("http://127.0.0.1:5001",))
+    auth_service_urls: tuple[str, ...] = _setting(parsing.http_urls, ("http://127.0.0.1:5002",))
+    frontend_url: tuple[str, ...] = _setting(
+        parsing.http_urls, ("http://localhost:3000", "http://localhost:5173")
+    )
+    trusted_proxies: tuple[str, ...] = _setting(parsing.networks, ())
+    drain_notice_seconds: float = _setting(parsing.number(float, 0, 60), 1.5, roles=("user", "auth"))
+    upstream_timeout_seconds: float = _setting(parsing.number(float, 0.1, 300), 10.0)
+    max_body_bytes: int = _setting(parsing.number(int, 1024, 1 << 30), 1 << 20)
 
-    rate_limit_default: str = _setting(_rate_limit, "600 per minute")
-    rate_limit_credentials: str = _setting(_rate_limit, "20 per minute")
-    rate_limit_headers: bool = _setting(_switch, True)
+    rate_limit_default: str = _setting(parsing.rate_limit, "600 per minute")
+    rate_limit_credentials: str = _setting(parsing.rate_limit, "20 per minute")
+    rate_limit_headers: bool = _setting(parsing.switch, True)
 
-    bcrypt_workers: int = _setting(_number(int, 1, 256), 2)
-    bcrypt_queue: int = _setting(_number(int, 0, 100_000), 64)
-    bcrypt_cost: int = _setting(_number(int, 4, 16), 10)
+    bcrypt_workers: int = _setting(parsing.number(int, 1, 256), 2)
+    bcrypt_queue: int = _setting(parsing.number(int, 0, 100_000), 64)
+    bcrypt_cost: int = _setting(parsing.number(int, 4, 16), 10)
 
-    audit_retention_days: float = _setting(_number(float, 0.01, 36_500), 365.0, roles=("auth",))
-    event_retention_days: float = _setting(_number(float, 0.01, 36_500), 30.0)
-    event_poll_seconds: float = _setting(_number(float, 0.01, 60), 1.0)
-    event_max_attempts: int = _setting(_number(int, 1, 1000), 8)
+    audit_retention_days: float = _setting(parsing.number(float, 0.01, 36_500), 365.0, roles=("auth",))
+    event_retention_days: float = _setting(parsing.number(float, 0.01, 36_500), 30.0)
+    event_poll_seconds: float = _setting(parsing.number(float, 0.01, 60), 1.0)
+    event_max_attempts: int = _setting(parsing.number(int, 1, 1000), 8)
 
-    migration_snapshot_dir: str = _setting(_file_path, "", roles=("worker",))
-    migration_lease_seconds: float = _setting(_number(float, 0.5, 3600), 20.0, roles=("worker",))
-    throttle_latency_ms: int = _setting(_number(int, 1, 600_000), 400, roles=("worker",))
-    throttle_lag_entries: int = _setting(_number(int, 1, 10**9), 5000, roles=("worker",))
-    cutover_budget_ms: int = _setting(_number(int, 1, 600_000), 1000)
-    undo_after_seconds: float = _setting(_number(float, 0.1, 3600), 5.0)
+    migration_snapshot_dir: str = _setting(parsing.file_path, "", roles=("worker",))
+    migration_lease_seconds: float = _setting(parsing.number(float, 0.5, 3600), 20.0, roles=("worker",))
+    throttle_latency_ms: int = _setting(parsing.number(int, 1, 600_000), 400, roles=("worker",))
+    throttle_lag_entries: int = _setting(parsing.number(int, 1, 10**9), 5000, roles=("worker",))
+    cutover_budget_ms: int = _setting(parsing.number(int, 1, 600_000), 1000)
+    undo_after_seconds: float = _setting(parsing.number(float, 0.1, 3600), 5.0)
 
-    app_env: str = _setting(_choice("development", "production", "test"), "development")
-    log_level: str = _setting(_choice("DEBUG", "INFO", "WARNING", "ERROR", fold=str.upper), "INFO")
+    app_env: str = _setting(parsing.choice("development", "production", "test"), "development")
+    log_level: str = _setting(parsing.choice("DEBUG", "INFO", "WARNING", "ERROR", fold=str.upper), "INFO")
 
 
 def load(role: str, environ: Mapping[str, str] | None = None) -> Settings:
