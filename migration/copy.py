@@ -8,13 +8,14 @@ from migration import copy_chunk, indexes
 from migration import plan as plans
 from migration.answer import refused
 from migration.catch_up import Reached, catch_up
+from migration.copy_chunk import ChunkText, NotCaughtUp
 from migration.history import DONE, STARTED, actor, record
 from migration.passes import ChunkResult
 from migration.plan import COPY, Lease, Plan
 from migration.session import Session
-from migration.sides import AUTH, USER
-from migration.snapshot import Snapshot, folder, remove_others, take
-from migration.source import is_there, rows_of
+from migration.sides import AUTH, USER, Side
+from migration.snapshot import folder, remove_others
+from migration.source import is_there, live_or_snapshot, rows_of
 from migration.stamp import move_phase
 from service_kit.steps import step
 from service_kit.truth.legacy_file import COPIED, DUAL_WRITE
@@ -63,8 +64,8 @@ def _is_usable(session: Session, plan: Plan, epoch: int) -> bool:
 def _plan(session: Session) -> Plan:
     plan_id = plans.new_id(COPY)
     remove_others(folder(session.settings), keep=set())
-    snapshot = take(session.file, folder(session.settings), plan_id)
-    bring_to(session, snapshot)
+    snapshot = live_or_snapshot(session, plan_id)
+    bring_to(session, snapshot.seq)
     indexes.drop(session.user)
     keys = (snapshot.first_key, snapshot.last_key) if snapshot.rows else (1, 0)
     plan = plans.insert(session.migration, plan_id, COPY, snapshot, keys, actor())
@@ -73,34 +74,42 @@ def _plan(session: Session) -> Plan:
     return plan
 
 
-def bring_to(session: Session, snapshot: Snapshot) -> None:
-    """Apply the log at least up to the snapshot's number: chunks may not run ahead of it.
+def bring_to(session: Session, seq: int) -> None:
+    """Apply the log at least up to this number: chunks may not run ahead of it.
 
     Raises:
         Refused: the appliers do not get there.
     """
     for _ in range(_CATCH_UP_TRIES):
         progress = catch_up(session.file, session.targets)
-        if progress.cursors and min(progress.cursors.values()) >= snapshot.seq:
+        if progress.cursors and min(progress.cursors.values()) >= seq:
             return
         if progress.reached in (Reached.NOT_FORWARD, Reached.MOVED_ON):
             break
-    raise refused("not_caught_up", "The changes before the snapshot could not be applied.", "Run it again.")
+    raise refused("not_caught_up", "The changes before the copy could not be applied.", "Run it again.")
 
 
 def run(session: Session, held: Lease) -> ChunkResult:
     """The work of one chunk: into `user_db`, then into `auth_db`. See `copy_chunk` for what it raises."""
     plan, chunk = held.plan, held.chunk
     with (
-        rows_of(session, plan) as snapshot,
-        copy_chunk.read(snapshot, chunk) as text,
+        rows_of(session, plan) as source,
+        copy_chunk.read(source, plan, chunk) as text,
     ):
         step("chunk.read")
-        copy_chunk.write(session.user, USER, plan, chunk, text)
+        _write(session, USER, held, text)
         step("chunk.user_committed")
-        copy_chunk.write(session.auth, AUTH, plan, chunk, text)
+        _write(session, AUTH, held, text)
         step("chunk.auth_committed")
         return ChunkResult(text.rows, len(text.rejects))
+
+
+def _write(session: Session, side: Side, held: Lease, text: ChunkText) -> None:
+    try:
+        copy_chunk.write(session.targets[side], side, held.plan, held.chunk, text)
+    except NotCaughtUp:  # rows were written while the chunk was read
+        bring_to(session, text.read_to)
+        copy_chunk.write(session.targets[side], side, held.plan, held.chunk, text)
 
 
 def finish(session: Session, plan: Plan) -> bool:

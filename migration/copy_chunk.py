@@ -1,8 +1,8 @@
-"""One chunk of the bulk copy: read its keys from the snapshot, write them into both databases.
+"""One chunk of the bulk copy: read its keys (`source`), write them into both databases.
 
-Per database one transaction (docs/protocol.md, "Chunk"): rows of keys that no applier has written since the snapshot,
+Per database one transaction (docs/protocol.md, "Chunk"): rows of keys that no applier has written since the plan began,
 rejects, and the done mark. It may come twice, late, or beside itself; what changed since is left to the appliers, and
-rows that the snapshot does not have are left alone.
+rows that were not read are left alone.
 """
 
 import sqlite3
@@ -16,12 +16,12 @@ from sqlalchemy import Connection, Engine
 
 from migration.apply import note_rejects
 from migration.extract import parts
-from migration.file_schema import TABLE
 from migration.message import Message
 from migration.pg_copy import copy_in
 from migration.plan import Chunk, Plan
 from migration.ranges import lock_range
 from migration.sides import USER, Side
+from migration.source import log_end
 from migration.values import Reject
 from service_kit.steps import step
 from service_kit.truth.phase import PHASE_LOCK, follow
@@ -40,41 +40,34 @@ class NotCaughtUp(Exception):
 
 @dataclass(frozen=True)
 class ChunkText:
-    """A chunk as COPY text: `files` by side; `rows` read, `rejects` of them; `first` and `last` key that are there.
+    """A chunk as COPY text: `files` by side; `rows` read, `rejects` of them.
 
-    `read_to`: the log's end when the snapshot was complete; no row is younger. The done mark carries it, so that an
-    applier knows which batches are older than these rows.
+    `read_to`: the log's end behind the last read; no row is younger. The done mark carries it, so that an applier knows
+    which batches are older than these rows.
     """
 
     files: dict[str, IO[bytes]]
     rows: int
     rejects: Sequence[Reject]
-    first: int
-    last: int
     read_to: int
 
 
 @contextmanager
-def read(snapshot: sqlite3.Connection, chunk: Chunk) -> Iterator[ChunkText]:
-    """The chunk's rows. Memory stays flat whatever their size."""
+def read(source: sqlite3.Connection, plan: Plan, chunk: Chunk) -> Iterator[ChunkText]:
+    """The chunk's rows. Memory stays flat whatever their size. See `source.log_end` for what it raises."""
     with (
         tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as users,
         tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as credentials,
     ):
         rows = 0
         rejects: list[Reject] = []
-        for part in parts(snapshot, chunk.first, chunk.last):
+        for part in parts(source, chunk.first, chunk.last):
             users.write(part.users)
             credentials.write(part.credentials)
             rejects += part.rejects
             rows += part.rows
-        first, last = snapshot.execute(
-            f"SELECT min(id), max(id) FROM {TABLE} WHERE id >= ? AND id <= ?",  # noqa: S608
-            (chunk.first, chunk.last),
-        ).fetchone()
         files: dict[str, IO[bytes]] = {"user_db": users, "auth_db": credentials}
-        read_to = snapshot.execute("SELECT read_to FROM snapshot").fetchone()[0]
-        yield ChunkText(files, rows, rejects, first or 0, last or 0, read_to)
+        yield ChunkText(files, rows, rejects, log_end(source, plan))
 
 
 def write(engine: Engine, side: Side, plan: Plan, chunk: Chunk, text: ChunkText) -> None:
@@ -93,7 +86,7 @@ def write(engine: Engine, side: Side, plan: Plan, chunk: Chunk, text: ChunkText)
                     seen.cursor < text.read_to
                 ):  # else a change in the snapshot would never be seen as a change
                     raise NotCaughtUp(
-                        f"{side.name} has applied entry {seen.cursor}, the snapshot ends at {text.read_to}"
+                        f"{side.name} has applied entry {seen.cursor}, the rows were read up to {text.read_to}"
                     )
                 if not seen.done:
                     _write(connection, side, plan, chunk, text, seen)
@@ -120,7 +113,7 @@ def _enter(connection: Connection, side: Side, chunk: Chunk, text: ChunkText) ->
         f"SET LOCAL migration.applying = 'on'; SELECT pg_advisory_xact_lock_shared({PHASE_LOCK})"
     )
     if text.rows:
-        lock_range(message.collector, text.first, text.last)
+        lock_range(message.collector, chunk.first, chunk.last)
     message.exec_driver_sql(
         "SELECT epoch, fenced, cursor,"  # noqa: S608
         " EXISTS (SELECT FROM migration_chunks WHERE plan_id = %(plan)s AND chunk = %(chunk)s),"
@@ -128,7 +121,7 @@ def _enter(connection: Connection, side: Side, chunk: Chunk, text: ChunkText) ->
         f" OR EXISTS (SELECT FROM {side.table} WHERE {side.key} BETWEEN %(first)s AND %(last)s)"
         " OR EXISTS (SELECT FROM migration_rejects WHERE key BETWEEN %(first)s AND %(last)s)"
         " FROM migration_phase WHERE id = 1",
-        {"plan": chunk.plan_id, "chunk": chunk.number, "first": text.first, "last": text.last},
+        {"plan": chunk.plan_id, "chunk": chunk.number, "first": chunk.first, "last": chunk.last},
     )
     row: Any = message.send().one()
     return _Seen(*row)
@@ -143,7 +136,7 @@ def _write(
         else:
             copy_in(connection, side.table, (side.key, *side.columns), text.files[side.name])
         if seen.touched or text.rejects:
-            _note_rejects(connection, side, plan.seq, text)
+            _note_rejects(connection, side, plan.seq, chunk, text)
     connection.exec_driver_sql(
         "INSERT INTO migration_chunks (plan_id, chunk, seq, rows, rejected) VALUES (%s, %s, %s, %s, %s)",
         (chunk.plan_id, chunk.number, text.read_to, text.rows, len(text.rejects)),
@@ -174,13 +167,13 @@ def _merge(connection: Connection, side: Side, seq: int, text: ChunkText) -> Non
     )
 
 
-def _note_rejects(connection: Connection, side: Side, seq: int, text: ChunkText) -> None:
+def _note_rejects(connection: Connection, side: Side, seq: int, chunk: Chunk, text: ChunkText) -> None:
     """Rejected keys have a note and no row; keys of the range that are not rejected (any more) have no note."""
     keys = [reject.key for reject in text.rejects]
     connection.exec_driver_sql(
         "DELETE FROM migration_rejects WHERE key BETWEEN %s AND %s AND key <> ALL(%s::bigint[]) AND NOT EXISTS"
         " (SELECT FROM migration_versions newer WHERE newer.key = migration_rejects.key AND newer.seq > %s)",
-        (text.first, text.last, keys, seq),
+        (chunk.first, chunk.last, keys, seq),
     )
     if not keys:
         return

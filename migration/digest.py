@@ -1,7 +1,7 @@
 """A digest of a few thousand accounts, the same on both sides when every value is.
 
-Columns are strung together one by one, which both stores do several times faster than row by row. Rows in which that
-would be ambiguous, or which need a conversion, have no digest: their range is compared as lines (`verify_chunk`).
+Both stores string columns together several times faster than rows. Rows that are not plain (`columns`) have no digest:
+their range is compared as lines (`verify_chunk`).
 """
 
 import hashlib
@@ -12,27 +12,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from migration.copy_sql import PLAIN_EMAIL_CHARACTERS, PLAIN_TEXT_BYTES, SALT
+from migration.columns import NULL, read
 from migration.extract import limited
-from migration.file_schema import TABLE
 from migration.sides import Side
 
 _TOO_LONG = "54000"  # SQLSTATE: a text of more than a gigabyte
-
-# A date of 19 characters that PostgreSQL prints for a timestamp is in canonical form; nothing else is looked at here.
-_PLAIN = " AND ".join(
-    [f"min({name}) >= '' AND max({name}) < x''" for name in ("email", "password")]
-    + ["ifnull(min(name) >= '' AND max(name) < x'', 1)"]
-    + ["ifnull(max(created_at) < x'' AND max(length(created_at) <> 19) = 0, 1)"]
-    + [f"max(length(email)) <= {PLAIN_EMAIL_CHARACTERS}"]
-    + ["count(email) = count(*) AND count(password) = count(*)"]
-)
-_NAME, _DATE = "ifnull(name, '\\N')", "ifnull(created_at, '\\N')"
-_SOURCE = (
-    f"SELECT count(*), count(name) + count(created_at), {_PLAIN},"  # noqa: S608
-    + ", ".join(f"group_concat({value}, '\n')" for value in ("id", "email", _NAME, _DATE, "password", SALT))
-    + f" FROM {TABLE} WHERE id >= ? AND id <= ?"
-)
 
 
 class _Target(NamedTuple):
@@ -84,27 +68,27 @@ def source_digests(connection: sqlite3.Connection, first: int, last: int) -> dic
     """By database name, for the keys from `first` to `last`; None when a row there is not plain."""
     try:
         with limited(connection):
-            row = connection.execute(_SOURCE, (first, last)).fetchone()
+            columns = read(connection, first, last)
     except sqlite3.DataError:  # too much text
         return None
-    rows, filled, plain, *columns = row
+    if columns is None:
+        return None
+    rows = columns.rows
     if not rows:
         return {"user_db": Digest(0, 0, None), "auth_db": Digest(0, 0, None)}
-    if not plain or max(map(len, columns)) >= PLAIN_TEXT_BYTES:
-        return None
-    keys, emails, names, dates, hashes, salts = columns
-    unsalted = salts.count(b"\\")
-    users = _digest(rows, filled, 2 * rows - filled, keys, emails, names, dates)
-    credentials = _digest(rows, rows - unsalted, unsalted, keys, hashes, salts)
-    return {"user_db": users, "auth_db": credentials} if users and credentials else None
+    salts = columns.salts()
+    return {
+        "user_db": Digest(
+            rows, columns.filled, _digest(columns.keys, columns.emails, columns.names, columns.dates)
+        ),
+        "auth_db": Digest(
+            rows, rows - salts.count(NULL), _digest(columns.keys, columns.hashes, b"\n".join(salts))
+        ),
+    }
 
 
-def _digest(rows: int, filled: int, nulls: int, *columns: bytes) -> Digest | None:
-    """None when a value holds a line end or a backslash, which would make the text ambiguous."""
-    text = b"\n".join(columns)
-    if len(text) - len(text.translate(None, b"\n\\")) != len(columns) * rows - 1 + nulls:
-        return None
-    return Digest(rows, filled, hashlib.md5(text, usedforsecurity=False).hexdigest())
+def _digest(*columns: bytes) -> str:
+    return hashlib.md5(b"\n".join(columns), usedforsecurity=False).hexdigest()
 
 
 def is_same(target: Connection, side: Side, first: int, last: int, expected: Digest) -> bool:

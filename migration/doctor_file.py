@@ -19,10 +19,14 @@ _CHECK_SECONDS = {"wal": 30.0}
 _CHECK_SECONDS_BLOCKING = 0.5
 """In a rollback mode a reader keeps writers from committing for as long as it reads."""
 _INSTRUCTIONS_BETWEEN_LOOKS = 20_000
+_LOG_BYTES = 64 << 20
 
 
-def examine_file(path: Path, snapshots: Path, *, deep: bool) -> tuple[list[Issue], dict[str, Any]]:
-    """Findings and facts about the file. An error among the findings means that nothing further can be looked at."""
+def examine_file(path: Path, snapshots: Path | None, *, deep: bool) -> tuple[list[Issue], dict[str, Any]]:
+    """Findings and facts about the file; `snapshots`: MIGRATION_SNAPSHOT_DIR, where one is set.
+
+    An error among the findings means that nothing further can be looked at.
+    """
     unusable = _unusable(path)
     if unusable is not None:
         return [unusable], {}
@@ -85,21 +89,27 @@ def _permissions(path: Path) -> Iterator[Issue]:
         )
 
 
-def _room(path: Path, snapshots: Path) -> Iterator[Issue]:
-    """A snapshot is at most as large as the file; the log and triggers need little."""
-    wanted = int(path.stat().st_size * 1.2) + (64 << 20)
-    place = snapshots
+def _room(path: Path, snapshots: Path | None) -> Iterator[Issue]:
+    """The log and triggers need little; a snapshot is at most as large as the file."""
+    if snapshots is None:
+        place, wanted, purpose = path.parent, _LOG_BYTES, "the log of changes"
+        remedy = "Make room."
+    else:
+        place, wanted = snapshots, int(path.stat().st_size * 1.2) + _LOG_BYTES
+        purpose, remedy = (
+            "a snapshot of the file",
+            "Make room, or set MIGRATION_SNAPSHOT_DIR to a larger disk.",
+        )
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
     if free < wanted:
-        message = f"{free >> 20} MiB are free at {place}; a snapshot of the file may need {wanted >> 20} MiB."
-        yield Issue("disk_full", ERROR, message, "Make room, or set MIGRATION_SNAPSHOT_DIR to a larger disk.")
-    if not os.access(place, os.W_OK):
+        message = f"{free >> 20} MiB are free at {place}; {purpose} may need {wanted >> 20} MiB."
+        yield Issue("disk_full", ERROR, message, remedy)
+    if snapshots is not None and not os.access(place, os.W_OK):
         message = f"Snapshots go to {snapshots}, where this account may not write."
-        yield Issue(
-            "snapshots_read_only", ERROR, message, "Set MIGRATION_SNAPSHOT_DIR, or give the right to."
-        )
+        remedy = "Set MIGRATION_SNAPSHOT_DIR to another folder, or give the right to."
+        yield Issue("snapshots_read_only", ERROR, message, remedy)
 
 
 def _lock(file: sqlite3.Connection) -> Iterator[Issue]:

@@ -2,19 +2,21 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
-from migration import copy_sql
-from migration.copy_sql import CREDENTIAL_TAIL, USER_TAIL, credential_line, finish, is_plain_text, user_line
+from migration.columns import PLAIN_ROW, read
+from migration.copy_text import credential_line, plain_text, user_line
 from migration.file_schema import TABLE
 from migration.values import RawRow, Reject, convert
+from service_kit.truth.legacy_file import transaction
 
 ROWS_AT_ONCE = 5_000
 """Small enough that the text of usual rows stays below PLAIN_TEXT_BYTES."""
 LARGEST_TEXT_BYTES = 16 << 20
 """What SQLite may build in memory; a range with more is read in halves."""
 _NEXT_KEY = f"SELECT id FROM {TABLE} WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"  # noqa: S608
+_ROWS = f"SELECT id, email, password, name, created_at FROM {TABLE} WHERE id >= ? AND id <= ?"  # noqa: S608
 _COUNT = f"SELECT count(*) FROM {TABLE} WHERE id >= ? AND id <= ?"  # noqa: S608
 
 
@@ -65,10 +67,21 @@ def limited(connection: sqlite3.Connection) -> Iterator[None]:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limit)
 
 
+@contextmanager
+def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """Whatever is read inside of the block is from one moment of the file."""
+    with nullcontext() if connection.in_transaction else transaction(connection, "BEGIN"):
+        yield
+
+
 def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Part]:
     """One part, or its halves when it is too much text for one."""
     part = None
-    with limited(connection), suppress(sqlite3.DataError):  # "string or blob too big"
+    with (
+        limited(connection),
+        suppress(sqlite3.DataError),
+        _one_moment(connection),
+    ):  # "string or blob too big"
         part = (
             _all_plain(connection, first, last)
             or _mostly_plain(connection, first, last)
@@ -87,29 +100,22 @@ def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Pa
 
 
 def _all_plain(connection: sqlite3.Connection, first: int, last: int) -> Part | None:
-    rows, filled, users, credentials, plain = connection.execute(copy_sql.RANGE, (first, last)).fetchone()
-    if not rows:
-        return Part(first, last, 0, b"", b"", ())
-    users, credentials = finish(users, USER_TAIL), finish(credentials, CREDENTIAL_TAIL)
-    if plain and is_plain_text(rows, filled, users, credentials):
-        return Part(first, last, rows, users, credentials, ())
-    return None
+    columns = read(connection, first, last)
+    return None if columns is None else Part(first, last, columns.rows, *plain_text(columns), ())
 
 
 def _mostly_plain(connection: sqlite3.Connection, first: int, last: int) -> Part | None:
-    """Plain rows as text out of SQLite, the others converted; None when the text of the plain ones is not."""
-    rows, filled, users, credentials, _ = connection.execute(copy_sql.PLAIN_ROWS, (first, last)).fetchone()
-    users, credentials = finish(users, USER_TAIL), finish(credentials, CREDENTIAL_TAIL)
-    if not is_plain_text(rows, filled, users, credentials):
+    """Plain rows as columns, the others converted; None when the text of the plain ones is not."""
+    columns = read(connection, first, last, f"({PLAIN_ROW})")
+    if columns is None:
         return None
-    odd = connection.execute(copy_sql.ODD_ROWS, (first, last))
-    return _with_converted(Part(first, last, rows, users, credentials, ()), odd)
+    odd = connection.execute(f"{_ROWS} AND NOT ({PLAIN_ROW}) ORDER BY id", (first, last))
+    return _with_converted(Part(first, last, columns.rows, *plain_text(columns), ()), odd)
 
 
 def _converted(connection: sqlite3.Connection, first: int, last: int) -> Part:
-    return _with_converted(
-        Part(first, last, 0, b"", b"", ()), connection.execute(copy_sql.ALL_ROWS, (first, last))
-    )
+    rows = connection.execute(f"{_ROWS} ORDER BY id", (first, last))
+    return _with_converted(Part(first, last, 0, b"", b"", ()), rows)
 
 
 def _with_converted(part: Part, rows: Iterable[RawRow]) -> Part:

@@ -1,7 +1,9 @@
-"""Where the chunks of a plan read the legacy rows: the snapshot that the plan names, or the legacy file itself.
+"""Where the chunks of a plan read the legacy rows: the legacy file itself, or the snapshot that the plan names.
 
-A copy always has a snapshot. A verification reads the file, in reads as short as those that take a snapshot, unless
-MIGRATION_SNAPSHOT_DIR says that workers on other machines share the work: they have no file.
+Chunks read the file in reads as short as those that take a snapshot, unless MIGRATION_SNAPSHOT_DIR says that workers
+on other machines share the work: they have no file. Neither is one moment of the file, nor need it be: `seq` is the
+log's number from before the first row was read and `log_end` the one from behind the last, and whatever changes
+meanwhile is in the log.
 """
 
 import sqlite3
@@ -12,7 +14,10 @@ from migration.file_schema import TABLE
 from migration.plan import Plan
 from migration.session import Session
 from migration.snapshot import Snapshot, SnapshotMissing, folder, opened, take, usable
+from service_kit.truth.legacy_file import transaction
 
+_COUNTED_AT_ONCE = 50_000
+_COUNT = f"SELECT count(*), max(id) FROM (SELECT id FROM {TABLE} WHERE id >= ? ORDER BY id LIMIT ?)"  # noqa: S608
 LIVE = ""
 """In place of a snapshot's name."""
 
@@ -30,7 +35,7 @@ def rows_of(session: Session, plan: Plan) -> Iterator[sqlite3.Connection]:
         return
     if not session.file.path.is_file():
         message = (
-            f"{session.file.path} is not here; set MIGRATION_SNAPSHOT_DIR to verify on machines without it"
+            f"{session.file.path} is not here; set MIGRATION_SNAPSHOT_DIR to work on machines without it"
         )
         raise SnapshotMissing(message)
     with closing(session.file.open()) as connection:
@@ -42,11 +47,39 @@ def is_there(session: Session, plan: Plan) -> bool:
     return plan.snapshot == LIVE or (folder(session.settings) / plan.snapshot).is_file()
 
 
+def log_end(connection: sqlite3.Connection, plan: Plan) -> int:
+    """A number of the log that no row read on `connection`, one of `rows_of`, is younger than.
+
+    Raises:
+        Blocked: capture is not whole.
+        Refused: the file is not the truth any more.
+    """
+    if plan.snapshot != LIVE:
+        return int(connection.execute("SELECT read_to FROM snapshot").fetchone()[0])
+    with transaction(connection, "BEGIN"):
+        return usable(connection).last_seq
+
+
 def live_or_snapshot(session: Session, plan_id: str) -> Snapshot:
-    """What a verification reads. See `snapshot.take` for what it raises."""
+    """What a plan reads. See `snapshot.take` for what it raises."""
     if session.settings.migration_snapshot_dir:
         return take(session.file, folder(session.settings), plan_id)
     with session.file.snapshot() as connection:
         seen = usable(connection)
-        rows = connection.execute(f"SELECT count(*) FROM {TABLE}").fetchone()[0]  # noqa: S608
-    return Snapshot(LIVE, seen.state.epoch, seen.state.file_id or "", seen.last_seq, rows, 0, 0)
+        first, last = connection.execute(f"SELECT min(id), max(id) FROM {TABLE}").fetchone()  # noqa: S608
+    with closing(session.file.open()) as connection:
+        rows = _count(connection)
+    return Snapshot(
+        LIVE, seen.state.epoch, seen.state.file_id or "", seen.last_seq, rows, first or 0, last or 0
+    )
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    """How many rows there are, in short reads: a long one would keep writers waiting."""
+    total, after = 0, -(2**63)
+    while True:
+        rows, last = connection.execute(_COUNT, (after, _COUNTED_AT_ONCE)).fetchone()
+        total += rows
+        if rows < _COUNTED_AT_ONCE or last == 2**63 - 1:
+            return total
+        after = last + 1

@@ -4,7 +4,7 @@ SQLite keeps any value in any column. What PostgreSQL can hold is kept to the la
 emails that differ in case, hashes that are not bcrypt, dates in forms of their own (`dates`). What it cannot hold is
 never changed: the whole row becomes a `Reject` with the first offending column, the reason and the raw bytes.
 
-Pure: no database, no clock. `source` reads the raw rows, `copy_sql` does the same conversion in SQL for plain rows.
+Pure: no database, no clock. `source` reads the raw rows, `columns` knows the rows that need no conversion.
 """
 
 import re

@@ -59,7 +59,7 @@ def begin(session: Session) -> Plan:
     plan_id = plans.new_id(VERIFY)
     remove_others(folder(session.settings), keep=set())
     snapshot = live_or_snapshot(session, plan_id)
-    bring_to(session, snapshot)
+    bring_to(session, snapshot.seq)
     plan = plans.insert(session.migration, plan_id, VERIFY, snapshot, ALL_KEYS, actor())
     step("verify.started")
     record(session.migration, VERIFY, STARTED, session.file.state(), plan=plan_id, rows=snapshot.rows)

@@ -19,7 +19,8 @@ from migration.copy_chunk import Superseded
 from migration.plan import Chunk, Plan
 from migration.session import Session, open_session
 from migration.sides import AUTH, USER
-from migration.snapshot import folder, opened
+from migration.snapshot import folder
+from migration.source import rows_of
 from migration.throttle import Throttle
 from service_kit.settings import load
 from service_kit.truth.legacy_file import COPIED, transaction
@@ -37,6 +38,22 @@ from tests.integration.migration_copy.support import (
 WHOLE = (1, 300)
 
 
+@pytest.fixture
+def shared(session: Session, environ: dict[str, str], tmp_path: Path) -> Iterator[Session]:
+    """A session whose plans read a snapshot in a folder that other machines may mount."""
+    session.file.close()
+    with open_session(
+        load("worker", environ | {"MIGRATION_SNAPSHOT_DIR": str(tmp_path / "shared")})
+    ) as shared:
+        yield shared
+
+
+@pytest.fixture(params=["live", "snapshot"])
+def either(request: pytest.FixtureRequest, session: Session) -> Session:
+    """Both ways to read."""
+    return session if request.param == "live" else request.getfixturevalue("shared")
+
+
 def _begin(session: Session) -> Plan:
     plan = copy.begin(session)
     assert plan is not None
@@ -47,8 +64,8 @@ def _begin(session: Session) -> Plan:
 def _chunk(session: Session, plan: Plan, chunk: Chunk | None = None) -> Iterator[copy_chunk.ChunkText]:
     """A chunk (default: the whole table) as a task has it in its hands."""
     with (
-        opened(folder(session.settings), plan.snapshot, plan.id) as snapshot,
-        copy_chunk.read(snapshot, chunk or Chunk(plan.id, 1, *WHOLE)) as text,
+        rows_of(session, plan) as source,
+        copy_chunk.read(source, plan, chunk or Chunk(plan.id, 1, *WHOLE)) as text,
     ):
         yield text
 
@@ -184,15 +201,15 @@ def test_a_killed_command_goes_on_with_its_plan(session: Session, legacy: sqlite
     assert accounts(session) == plain_accounts(legacy)
 
 
-def test_a_plan_whose_snapshot_is_gone_is_replaced(session: Session, legacy: sqlite3.Connection) -> None:
-    plan = _begin(session)
-    (folder(session.settings) / plan.snapshot).unlink()
-    new = _begin(session)
+def test_a_plan_whose_snapshot_is_gone_is_replaced(shared: Session, legacy: sqlite3.Connection) -> None:
+    plan = _begin(shared)
+    (folder(shared.settings) / plan.snapshot).unlink()
+    new = _begin(shared)
     assert new.id != plan.id
-    assert plans.get(session.migration, plan.id).state == plans.VOID
-    work_off(session, new)
-    assert copy.finish(session, new)
-    assert accounts(session) == plain_accounts(legacy)
+    assert plans.get(shared.migration, plan.id).state == plans.VOID
+    work_off(shared, new)
+    assert copy.finish(shared, new)
+    assert accounts(shared) == plain_accounts(legacy)
 
 
 def test_an_earlier_copy_stands_unless_a_new_one_is_asked_for(
@@ -283,8 +300,9 @@ def test_keys_of_every_sign_and_size_are_copied(session: Session, legacy: sqlite
 
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 def test_nothing_is_lost_while_others_write_in_every_statement_form(
-    session: Session, legacy: sqlite3.Connection, file_path: Path, journal_mode: str
+    either: Session, legacy: sqlite3.Connection, file_path: Path, journal_mode: str
 ) -> None:
+    session = either
     session.file.close()
     legacy.execute(f"PRAGMA journal_mode = {journal_mode}")
     stop = threading.Event()
@@ -336,10 +354,10 @@ def _write_until(path: Path, stop: threading.Event, errors: list[str]) -> None:
     connection.close()
 
 
-def test_a_writer_waits_for_the_snapshot_only_for_moments(
-    session: Session, legacy: sqlite3.Connection, file_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_writer_waits_for_the_copy_only_for_moments(
+    either: Session, legacy: sqlite3.Connection, file_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session.file.close()
+    either.file.close()
     legacy.execute("PRAGMA journal_mode = delete")
     legacy.execute("BEGIN")
     legacy.executemany(
@@ -363,7 +381,8 @@ def test_a_writer_waits_for_the_snapshot_only_for_moments(
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        plan = _begin(session)
+        plan = _begin(either)
+        work_off(either, plan)
     finally:
         stop.set()
         thread.join()

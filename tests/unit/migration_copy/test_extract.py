@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migration import extract
-from migration.copy_sql import credential_line, user_line
+from migration.copy_text import credential_line, user_line
 from migration.values import Reject, Text, convert
 
 HASH = b"$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"

@@ -1,0 +1,119 @@
+"""A portion of the legacy table as columns, for rows that PostgreSQL can hold as they are.
+
+SQLite strings the values of each column together, and whole columns are then checked, rearranged and digested at once:
+several times faster than row by row, in SQL as well as in Python.
+
+A row is *plain* when its values need no conversion (`values.convert`) and no escape in COPY text. A portion in which
+one row is not plain has no columns; then the portion without such rows may have (`PLAIN_ROW`).
+"""
+
+import re
+import sqlite3
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+
+from migration.file_schema import TABLE
+from migration.values import salt_of
+
+NULL = b"\\N"
+"""Stands for NULL in a column, as in COPY text. No value looks like it: one with a backslash is not plain."""
+MAX_EMAIL_CHARACTERS = 500  # at most 2,000 bytes
+MAX_COLUMN_BYTES = 1 << 20
+"""A column shorter than this cannot hold a value that is too long."""
+
+# Text sorts above numbers and below blobs, so two comparisons replace typeof() for every row.
+_TYPES = " AND ".join(
+    [f"min({name}) >= '' AND max({name}) < x''" for name in ("email", "password")]
+    + [f"ifnull(min({name}) >= '' AND max({name}) < x'', 1)" for name in ("name", "created_at")]
+    + [f"max(length(email)) <= {MAX_EMAIL_CHARACTERS}"]
+    + ["count(email) = count(*) AND count(password) = count(*)"]
+)
+_VALUES = ("id", "email", "ifnull(name, '\\N')", "ifnull(created_at, '\\N')", "password")
+_SELECT = (
+    f"SELECT count(*), count(name) + count(created_at), {_TYPES},"  # noqa: S608
+    + ", ".join(f"group_concat({value}, '\n')" for value in _VALUES)
+    + f" FROM {TABLE} WHERE id >= ? AND id <= ?"
+)
+PLAIN_ROW = (
+    f"typeof(email) = 'text' AND length(email) <= {MAX_EMAIL_CHARACTERS} AND typeof(password) = 'text'"
+    " AND (name IS NULL OR typeof(name) = 'text')"
+    " AND (created_at IS NULL OR created_at >= '0001' AND datetime(created_at, '+0 days') IS created_at)"
+)
+"""Whether one row may be plain. The modifier makes SQLite compute the date: `24:00:00` would come back as it is."""
+
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_DATE_SHAPE = b"0000-00-00 00:00:00\n"
+_ALL_BCRYPT = re.compile(rb"(?:\$2[abxy]\$[0-9][0-9]\$[!-~]{53}\n)*")
+_SALT_LENGTH = 29
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The values of `rows` rows in the order of keys, a line end between two; `filled` names and dates are no NULL."""
+
+    rows: int
+    filled: int
+    keys: bytes
+    emails: bytes
+    names: bytes
+    dates: bytes
+    hashes: bytes
+
+    def salts(self) -> list[bytes]:
+        """What `values.salt_of` says of each hash."""
+        hashes = self.hashes.split(b"\n")
+        if _ALL_BCRYPT.fullmatch(self.hashes + b"\n"):
+            return [one[:_SALT_LENGTH] for one in hashes]
+        salts = (salt_of(one.decode()) for one in hashes)
+        return [NULL if salt is None else salt.encode() for salt in salts]
+
+
+def read(connection: sqlite3.Connection, first: int, last: int, condition: str = "1") -> Columns | None:
+    """The rows with keys from `first` to `last` that meet `condition`; None when one of them is not plain.
+
+    Raises:
+        sqlite3.DataError: a column is longer than the connection's limit allows.
+    """
+    rows, filled, typed, *texts = connection.execute(f"{_SELECT} AND {condition}", (first, last)).fetchone()
+    if not rows:
+        return Columns(0, 0, b"", b"", b"", b"", b"")
+    columns = Columns(rows, filled, *texts)
+    return columns if typed and _is_plain_text(columns, texts) else None
+
+
+def _is_plain_text(columns: Columns, texts: list[bytes]) -> bool:
+    """UTF-8 without a NUL and without a sign that COPY reads as something else, and dates in canonical form."""
+    if max(map(len, texts)) >= MAX_COLUMN_BYTES:
+        return False
+    text = b"\n".join(texts)
+    nulls = 2 * columns.rows - columns.filled
+    specials = len(text) - len(text.translate(None, b"\t\n\\\r\0"))
+    if (
+        specials != len(texts) * columns.rows - 1 + nulls
+    ):  # line ends between values, and a backslash in each NULL
+        return False
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return _are_plain_dates(columns.dates)
+
+
+def _are_plain_dates(column: bytes) -> bool:
+    """Whether PostgreSQL's timestamp would print each as it is here."""
+    dates = column
+    if NULL in dates:
+        dates = b"\n".join(date for date in dates.split(b"\n") if date != NULL)
+    if not dates:
+        return True
+    shape, rest = divmod(len(dates) + 1, len(_DATE_SHAPE))
+    if rest or dates.translate(_DIGITS) + b"\n" != _DATE_SHAPE * shape:
+        return False
+    if b" 24:" in dates:  # later versions of Python read it as the next day
+        return False
+    try:
+        deque(map(datetime.fromisoformat, dates.decode().split("\n")), maxlen=0)
+    except ValueError:
+        return False
+    return True
