@@ -102,6 +102,11 @@ def is_outage(error: DBAPIError) -> bool:
     return code[:2] in _AWAY_CLASSES or code in _AWAY_CODES or code in _TRANSIENT_CODES
 
 
+def is_transient(error: DBAPIError) -> bool:
+    """Whether the transaction lost a race, and can simply run again."""
+    return getattr(error.orig, "pgcode", None) in _TRANSIENT_CODES
+
+
 def broken_constraint(error: DBAPIError) -> str | None:
     """The name of the constraint that the statement broke, None when it was something else."""
     diagnostics = getattr(error.orig, "diag", None)

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from service_kit import db
 from service_kit.errors import Unavailable
 
 log = logging.getLogger(__name__)
-
-_TRANSIENT = ("40001", "40P01")  # serialization failure, deadlock: the transaction can simply run again
 
 
 class Elsewhere(Exception):
@@ -27,26 +25,21 @@ class Elsewhere(Exception):
 def outages_as_unavailable() -> Iterator[None]:
     """A store that is away becomes Unavailable; a constraint that was broken stays what it is."""
     try:
-        yield
+        with db.outages_as_unavailable(), _again_when_transient():
+            yield
     except sqlite3.IntegrityError:
         raise
     except sqlite3.Error as error:
         log.warning("the legacy file could not be used: %s", error)
         raise Unavailable() from error
-    except PoolTimeout as error:
-        raise Unavailable() from error
+
+
+@contextmanager
+def _again_when_transient() -> Iterator[None]:
+    """A transaction that lost a race or a deadlock is no outage: the next round decides anew."""
+    try:
+        yield
     except DBAPIError as error:
-        code: str | None = getattr(error.orig, "pgcode", None)
-        if code in _TRANSIENT:
+        if db.is_transient(error):
             raise Elsewhere() from error
-        if not error.connection_invalidated and not _is_outage(error, code):
-            raise
-        log.warning("the database could not be used: %s", error.orig)
-        raise Unavailable() from error
-
-
-def _is_outage(error: DBAPIError, code: str | None) -> bool:
-    """Whether the server is away or going away, rather than refusing this statement."""
-    if code is None:
-        return type(error.orig).__name__ in ("OperationalError", "InterfaceError")
-    return code[:2] in ("08", "57", "53") or code == "55P03"
+        raise
