@@ -61,6 +61,16 @@ def count_entries(engine: Engine) -> int:
     return count
 
 
+def waiting(engine: Engine) -> tuple[int, float]:
+    """How many entries wait in one database, and for how long the oldest has (seconds)."""
+    with engine.connect() as connection:
+        row = connection.exec_driver_sql(
+            "SELECT count(*), COALESCE(GREATEST(extract(epoch FROM clock_timestamp() - min(at)), 0), 0)::float8"
+            " FROM migration_reverse_log"
+        ).one()
+    return row[0], row[1]
+
+
 def delete_entries(engine: Engine, entries: Sequence[tuple[int, int]]) -> None:
     """Delete exactly these; others may have come since."""
     for start in range(0, len(entries), _AT_ONCE):

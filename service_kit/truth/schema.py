@@ -85,6 +85,18 @@ def upgrade(op: Any, table: str, key: str) -> None:
     op.execute(capture.replace("{lock}", str(PHASE_LOCK)).replace("{wrong_phase}", WRONG_PHASE))
 
 
+def upgrade_age(op: Any) -> None:
+    """Entries of the reverse log know when they were made, for the lag in seconds."""
+    op.execute(
+        "ALTER TABLE migration_reverse_log ADD COLUMN at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()"
+    )
+
+
+def downgrade_age(op: Any) -> None:
+    """Take back what `upgrade_age` made."""
+    op.execute("ALTER TABLE migration_reverse_log DROP COLUMN at")
+
+
 def downgrade(op: Any, table: str) -> None:
     """Remove what `upgrade` made."""
     op.execute(f"DROP TRIGGER migration_capture ON {table}")
