@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from migration.answer import ERROR, Issue
 from migration.batch import Batch, Blocked, Entry
+from migration.file_place import other_file
 from migration.message import BEGIN, Message, transaction_by_messages
 from migration.ranges import lock_keys
 from migration.sides import USER, Known, Look, Side
@@ -77,7 +77,7 @@ def apply_batch(
             with transaction_by_messages(engine) as connection:
                 seen = _enter(connection, side, batch, lock_ms, statement_ms)
                 if seen.file_id not in (None, batch.file_id):
-                    raise Blocked(_foreign(side))
+                    raise Blocked(other_file(side.name))
                 if (seen.epoch, seen.fenced) > (batch.epoch, False):
                     return Applied(Outcome.DROPPED, seen.cursor)
                 if seen.epoch == batch.epoch:
@@ -216,12 +216,3 @@ def _before_commit(side: Side) -> None:
         step("apply.before_user_commit")
     else:
         step("apply.before_auth_commit")
-
-
-def _foreign(side: Side) -> Issue:
-    return Issue(
-        "other_file",
-        ERROR,
-        f"{side.name} belongs to the migration of another file.",
-        "Point LEGACY_SQLITE_PATH at that file, or use fresh databases.",
-    )

@@ -108,7 +108,12 @@ def _install(connection: sqlite3.Connection) -> Installed:
         raise Refused(*schema.problems, next_steps=("flask migration doctor",))
     seen = look(connection)
     if not seen.state.file_is_truth:
-        raise refused("not_its_turn", f"The phase is {seen.state.phase}: PostgreSQL is the truth already.")
+        raise refused(
+            "not_its_turn",
+            f"The phase is {seen.state.phase}: PostgreSQL is the truth already.",
+            "",
+            "flask migration status",
+        )
     if seen.captured:
         return Installed(seen.state, "present")
     how = "installed" if seen.state.phase == LEGACY else "repaired"

@@ -18,6 +18,7 @@ from migration.doctor_stores import examine_stores
 from migration.doctor_table import examine_table
 from migration.doctor_values import Scan, scan_values
 from migration.extract import ROWS_AT_ONCE, parts
+from migration.file_place import going_on_without, reachable_rows
 from migration.pg_copy import copy_in
 from migration.session import Session
 from migration.sides import Side
@@ -37,7 +38,8 @@ def examine(session: Session, *, deep: bool = False) -> Answer:
     """Everything that can be known. `ok` is False when an error was found. `deep`: whole scans, however long."""
     answer = Answer("doctor", True, "unknown")
     path = Path(session.settings.legacy_sqlite_path)
-    issues, facts = examine_file(path, folder(session.settings), deep=deep)
+    snapshots = folder(session.settings) if session.settings.migration_snapshot_dir else None
+    issues, facts = examine_file(path, snapshots, deep=deep)
     answer.issues += issues
     answer.data |= facts
     readable = bool(facts) and not any(
@@ -47,6 +49,8 @@ def examine(session: Session, *, deep: bool = False) -> Answer:
         readable = _table(session, answer)
     issues, facts = examine_stores(session, answer.phase)
     answer.issues += issues
+    beside = None if readable else going_on_without(reachable_rows(session))
+    answer.issues += [beside] if beside else []
     answer.data |= facts
     if readable and answer.phase in (LEGACY, DUAL_WRITE, COPIED, VERIFIED):
         _values(session, answer, deep)

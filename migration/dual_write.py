@@ -8,17 +8,18 @@ verified again.
 import sqlite3
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
+from sqlalchemy import Engine
 
 from migration.answer import ERROR, Issue, Refused, refused
 from migration.capture import Installed, commit_durably, install, last_seq, look
 from migration.catch_up import read_cursors
 from migration.file_lock import write_lock
+from migration.file_place import file_behind, reachable_rows, stranger
 from migration.session import Session
 from migration.sides import Side
 from service_kit.steps import step
 from service_kit.truth.legacy_file import DUAL_WRITE, LEGACY, FileState
-from service_kit.truth.phase import follow
+from service_kit.truth.phase import PhaseRow, follow, read_phase
 
 
 @dataclass
@@ -56,7 +57,7 @@ def resync(session: Session) -> Started:
     Raises:
         Refused: PostgreSQL is the truth, or nothing is installed.
     """
-    refuse_strangers(session)
+    epochs = _epochs_that_may_be_passed(session)
     cursors = read_cursors(session.targets)
     connection = session.file.open()
     try:
@@ -67,8 +68,8 @@ def resync(session: Session) -> Started:
                 raise refused("not_its_turn", f"The phase is {state.phase}.", "", "flask migration status")
             end = max(last_seq(connection), *cursors.values())
             _restart_log(connection, end)
-            connection.execute("UPDATE migration_state SET epoch = epoch + 2, phase = ?", (DUAL_WRITE,))
-            now = FileState(state.epoch + 2, DUAL_WRITE, state.file_id)
+            now = FileState(max(state.epoch, *epochs) + 2, DUAL_WRITE, state.file_id)
+            connection.execute("UPDATE migration_state SET epoch = ?, phase = ?", (now.epoch, DUAL_WRITE))
     finally:
         connection.close()
     for engine in session.targets.values():
@@ -80,6 +81,23 @@ def resync(session: Session) -> Started:
     return Started(now, "resynced")
 
 
+def _epochs_that_may_be_passed(session: Session) -> list[int]:
+    """Of both databases. One at an even epoch holds nothing that it does not have from the file, so an older copy may
+    overtake it; one that PostgreSQL's writes went to stays the truth."""
+    rows = reachable_rows(session)
+    state = session.file.state()
+    found = [stranger(name, row, state) for name, row in rows.items() if row.file_id != state.file_id]
+    found += [
+        file_behind(name, row, state)
+        for name, row in rows.items()
+        if row.epoch > state.epoch and row.epoch % 2
+    ]
+    issues = [issue for issue in found if issue]
+    if issues:
+        raise Refused(*issues, next_steps=("flask migration doctor",))
+    return [row.epoch for row in rows.values()]
+
+
 def _restart_log(connection: sqlite3.Connection, end: int) -> None:
     """Forget the entries, whose numbers mean nothing any more; the next one gets a number above `end`."""
     connection.execute("DELETE FROM migration_log")
@@ -89,43 +107,29 @@ def _restart_log(connection: sqlite3.Connection, end: int) -> None:
 
 def refuse_strangers(session: Session) -> None:
     """Raises Refused for a database that holds the users of another file, or users without any file."""
+    rows = {side: _look(side, engine) for side, engine in session.targets.items()}
     state = session.file.state()
-    issues = []
-    for side, engine in session.targets.items():
-        with engine.connect() as connection:
-            problem = _stranger(connection, side, state)
-        if problem:
-            issues.append(problem)
+    found = [
+        stranger(side.name, row, state) or _in_use(side, row, empty, state)
+        for side, (row, empty) in rows.items()
+    ]
+    issues = [issue for issue in found if issue]
     if issues:
         raise Refused(*issues, next_steps=("flask migration doctor",))
 
 
-def _stranger(connection: Connection, side: Side, state: FileState) -> Issue | None:
-    bound, epoch = connection.exec_driver_sql("SELECT file_id, epoch FROM migration_phase WHERE id = 1").one()
-    if bound is not None and bound == state.file_id:
-        return file_behind(side.name, epoch, state) if epoch > state.epoch else None
-    if bound is not None:
-        return Issue(
-            "other_file",
-            ERROR,
-            f"{side.name} belongs to the migration of another file.",
-            "Point LEGACY_SQLITE_PATH at that file, or use fresh databases.",
-        )
-    if side.is_empty(connection) and epoch <= state.epoch:
+def _look(side: Side, engine: Engine) -> tuple[PhaseRow, bool]:
+    """The phase row, and whether there are no accounts."""
+    with engine.connect() as connection:
+        return read_phase(connection), side.is_empty(connection)
+
+
+def _in_use(side: Side, row: PhaseRow, empty: bool, state: FileState) -> Issue | None:
+    if row.file_id is not None or (empty and row.epoch <= state.epoch):
         return None
     return Issue(
         "target_not_empty",
         ERROR,
-        f"{side.name} is in use already (epoch {epoch}), and not by a migration of this file.",
+        f"{side.name} is in use already (epoch {row.epoch}), and not by a migration of this file.",
         "Use fresh databases: make reset, or new ones of your own.",
-    )
-
-
-def file_behind(database: str, epoch: int, state: FileState) -> Issue:
-    """The finding for a database that has followed the file further than the file itself has got."""
-    return Issue(
-        "file_behind",
-        ERROR,
-        f"{database} is at epoch {epoch}, the file only at {state.epoch}: the file was put back from an older copy.",
-        "Stop everything that writes and put the newest copy of the file back; see the runbook.",
     )

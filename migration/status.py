@@ -14,11 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from migration.answer import ERROR, INFO, WARNING, Answer, Issue
 from migration.capture import FileLook, look
-from migration.dual_write import file_behind
+from migration.file_place import going_on_without, reachable_rows, stranger
 from migration.history import Control, read_control
 from migration.plan import RUNNING, get
 from migration.progress import read
-from migration.reverse_log import count_entries
+from migration.reverse_log import waiting
 from migration.session import Session
 from service_kit.truth.legacy_file import CUTOVER, FINISHED, LEGACY
 from service_kit.truth.phase import read_phase
@@ -47,7 +47,9 @@ def collect(session: Session, *, count_rows: bool = True) -> Answer:
     """The state now; `ok` is False when something has to be mended. `count_rows` counts the accounts on all sides."""
     answer = Answer("status", True, "unknown")
     seen = _part(answer, "the legacy file", lambda: _file(session, answer))
-    if seen is not None:
+    if seen is None:
+        _without_file(session, answer)
+    else:
         step = _NEXT.get(seen.state.phase)
         answer.next_steps = [step] if step else []
         answer.data["databases"] = {
@@ -92,8 +94,14 @@ def _database(session: Session, engine: Engine, name: str, seen: FileLook, answe
     with engine.connect() as connection:
         row = read_phase(connection)
     found: dict[str, Any] = {"epoch": row.epoch, "fenced": row.fenced, "cursor": row.cursor}
-    if row.epoch > seen.state.epoch:
-        answer.issues.append(file_behind(name, row.epoch, seen.state))
+    if row.epoch > seen.state.epoch:  # the file was looked at before the row
+        problem = stranger(name, row, session.file.state())
+    else:
+        problem = stranger(name, row, seen.state)
+    if problem:
+        answer.issues.append(problem)
+        answer.next_steps = ["put the newest copy of the file back, then flask migration status"]
+        answer.data["truth"] = "postgresql" if row.accepts_writes else "unknown"
     elif row.is_behind(seen.state.epoch):
         message = f"{name} has not followed the file to epoch {seen.state.epoch} yet; its next request does."
         answer.issues.append(Issue("not_followed", INFO, message))
@@ -108,12 +116,33 @@ def _database(session: Session, engine: Engine, name: str, seen: FileLook, answe
             )
         )
     if seen.state.phase == CUTOVER:
-        found |= {"lag_entries": count_entries(engine), "lag_seconds": None}
+        found |= _reverse_lag(engine)
     elif seen.state.file_is_truth and seen.state.phase != LEGACY:
         found |= _lag(session, row.cursor)
     else:
         found |= {"lag_entries": 0, "lag_seconds": 0.0}
     return found
+
+
+def _without_file(session: Session, answer: Answer) -> None:
+    """What the databases know while the file cannot be looked at."""
+    rows = reachable_rows(session)
+    issue = going_on_without(rows)
+    if issue:
+        answer.issues.append(issue)
+        answer.data["truth"] = "postgresql"
+    answer.data["databases"] = {
+        side.name: {"epoch": row.epoch, "fenced": row.fenced, "cursor": row.cursor} | _reverse_lag(engine)
+        for side, engine in session.targets.items()
+        if (row := rows.get(side.name))
+    }
+    answer.next_steps = ["put the newest copy of the file back, then flask migration status"]
+
+
+def _reverse_lag(engine: Engine) -> dict[str, Any]:
+    """Entries of a database that the file has not got, and the age of the oldest."""
+    count, seconds = waiting(engine)
+    return {"lag_entries": count, "lag_seconds": round(seconds, 3)}
 
 
 def _lag(session: Session, cursor: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from service_kit.truth.legacy_file import COPIED, DUAL_WRITE, LEGACY, VERIFIED
 @json_option
 def command(again: bool, as_json: bool) -> None:
     """Copy all users into both databases. May be killed and run again: it goes on where it was."""
-    run("copy", lambda session: _copy(session, again, as_json), as_json)
+    run("copy", lambda session: _copy(session, again, as_json), as_json, moves=True)
 
 
 def _copy(session: Session, again: bool, as_json: bool) -> Answer:

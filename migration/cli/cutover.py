@@ -19,7 +19,8 @@ _TURN = {
     LEGACY: "flask migration dual-write",
     DUAL_WRITE: "flask migration copy",
     COPIED: "flask migration verify",
-    FINISHED: "",
+    CUTOVER: "flask migration status",
+    FINISHED: "flask migration status",
 }
 
 
@@ -30,17 +31,24 @@ _TURN = {
 @json_option
 def command(dry_run: bool, as_json: bool) -> None:
     """Make PostgreSQL the truth. Writers wait for a moment, nothing is refused to them."""
-    run("cutover", lambda session: _work(session, dry_run, display(as_json)), as_json, keep=not dry_run)
+    run(
+        "cutover",
+        lambda session: _work(session, dry_run, display(as_json)),
+        as_json,
+        keep=not dry_run,
+        moves=True,
+    )
 
 
 def _work(session: Session, dry_run: bool, show: Display) -> Answer:
     state = session.file.state()
-    if state.phase == CUTOVER:
+    after_rollback = state.phase in (DUAL_WRITE, COPIED) and state.epoch >= 2
+    if state.phase == CUTOVER and not dry_run:
         return _complete(session, state)
-    if state.phase in (DUAL_WRITE, COPIED) and state.epoch >= 2 and not dry_run:
+    if after_rollback and not dry_run:
         regain_verified(session, show)
-    elif state.phase != VERIFIED and not (dry_run and state.epoch >= 2):
-        raise refused("not_its_turn", f"The phase is {state.phase}.", "", *filter(None, [_TURN[state.phase]]))
+    elif state.phase != VERIFIED and not after_rollback:
+        raise refused("not_its_turn", f"The phase is {state.phase}.", "", _TURN[state.phase])
     prepared = prepare(session)
     budget_ms = session.settings.cutover_budget_ms
     if dry_run:

@@ -13,7 +13,7 @@ from migration.session import Session
 @json_option
 def command(as_json: bool) -> None:
     """End the migration: PostgreSQL alone, no way back. The old file stays, and stays fenced."""
-    run("finish", _work, as_json, keep=True)
+    run("finish", _work, as_json, keep=True, moves=True)
 
 
 def _work(session: Session) -> Answer:

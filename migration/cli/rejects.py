@@ -10,6 +10,7 @@ from migration.answer import WARNING, Answer, Issue, refused
 from migration.cli.runtime import json_option, run
 from migration.rejects import Rejected
 from migration.session import Session
+from service_kit.truth.legacy_file import CUTOVER, FINISHED
 
 SHOWN = 200
 
@@ -28,7 +29,7 @@ def command(context: click.Context, as_json: bool) -> None:
 @json_option
 def retry(ids: tuple[int, ...], as_json: bool) -> None:
     """Read rows IDS (default: all rejects) again, after they were mended in the file."""
-    run("rejects retry", lambda session: _retry(session, ids), as_json, _show)
+    run("rejects retry", lambda session: _retry(session, ids), as_json, _show, moves=True)
 
 
 @command.command("accept")
@@ -42,11 +43,24 @@ def accept(ids: tuple[int, ...], count: int | None, as_json: bool) -> None:
     run("rejects accept", lambda session: _accept(session, ids, count), as_json, _show)
 
 
+def _refuse_after_the_cutover(session: Session) -> None:
+    """The rows were left behind then."""
+    phase = session.file.state().phase
+    if phase in (CUTOVER, FINISHED):
+        raise refused(
+            "not_its_turn",
+            f"The phase is {phase}: PostgreSQL is the truth, the file's rows are not read any more.",
+            "",
+            "flask migration status",
+        )
+
+
 def _list(session: Session) -> Answer:
     return _answer("rejects", rejects.listed(session))
 
 
 def _retry(session: Session, ids: tuple[int, ...]) -> Answer:
+    _refuse_after_the_cutover(session)
     left = rejects.retry(session, ids)
     answer = _answer("rejects retry", left)
     if left:
@@ -58,6 +72,7 @@ def _retry(session: Session, ids: tuple[int, ...]) -> Answer:
 
 
 def _accept(session: Session, ids: tuple[int, ...], count: int | None) -> Answer:
+    _refuse_after_the_cutover(session)
     if count is not None:
         open_ones = [one.key for one in rejects.listed(session) if one.accepted_at is None]
         if len(open_ones) != count:

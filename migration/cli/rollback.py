@@ -17,7 +17,7 @@ from service_kit.truth.legacy_file import FINISHED, FileState
 @json_option
 def command(as_json: bool) -> None:
     """Make the legacy file the truth again, with every write that PostgreSQL has taken."""
-    run("rollback", _work, as_json, keep=True)
+    run("rollback", _work, as_json, keep=True, moves=True)
 
 
 def _work(session: Session) -> Answer:
@@ -25,7 +25,12 @@ def _work(session: Session) -> Answer:
     if state.file_is_truth:
         return _complete(session, state)
     if state.phase == FINISHED:
-        raise refused("not_its_turn", "The migration is finished: capture is gone, there is no way back.")
+        raise refused(
+            "not_its_turn",
+            "The phase is finished: capture is gone, there is no way back.",
+            "",
+            "flask migration status",
+        )
     follow_all(session, state.epoch)
     prepare_rollback(session)
     record(session.migration, "rollback", STARTED, state)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from migration.answer import ERROR, Answer, Issue, Refused
 from migration.batch import Blocked
+from migration.file_place import refuse_older_copy
 from migration.history import DONE, FAILED, REFUSED, record
 from migration.session import Session, open_session
 from service_kit.settings import SettingsError, load
@@ -33,12 +34,14 @@ def run(
     show: Callable[[Console, Answer], None] | None = None,
     *,
     keep: bool = False,
+    moves: bool = False,
 ) -> None:
-    """Do `work` and print its answer; never returns. `keep` writes the outcome to the history.
+    """Do `work` and print its answer; never returns. `keep` writes the outcome to the history; a command that `moves`
+    users or the truth is refused on an older copy of the file, and on another file.
 
     `show` prints `data` for people; without it the values are listed by name.
     """
-    answer = _answer(command, work, keep)
+    answer = _answer(command, _on_the_right_file(work) if moves else work, keep)
     print_answer(answer, as_json, show)
     sys.exit(0 if answer.ok else 1)
 
@@ -81,6 +84,14 @@ def _answer(command: str, work: Work, keep: bool) -> Answer:
         return Answer(command, False, "unknown", issues=refusal.issues, next_steps=refusal.next_steps)
 
 
+def _on_the_right_file(work: Work) -> Work:
+    def checked(session: Session) -> Answer:
+        refuse_older_copy(session)
+        return work(session)
+
+    return checked
+
+
 def _outcome(command: str, session: Session, work: Work) -> tuple[Answer, str]:
     try:
         answer = work(session)
@@ -101,7 +112,7 @@ def _outcome(command: str, session: Session, work: Work) -> tuple[Answer, str]:
 
 
 def _failed(command: str, data: dict[str, Any], issues: list[Issue], next_steps: list[str]) -> Answer:
-    return Answer(command, False, "", data, issues, next_steps)
+    return Answer(command, False, "", data, issues, next_steps or ["flask migration status"])
 
 
 def _state(session: Session) -> FileState:

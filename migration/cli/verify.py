@@ -26,7 +26,7 @@ _BEFORE = {LEGACY: "flask migration dual-write", DUAL_WRITE: "flask migration co
 @json_option
 def command(repair: bool, as_json: bool) -> None:
     """Compare every row and column of the file with both databases. Live traffic raises no false alarm."""
-    run("verify", lambda session: _verify(session, repair, as_json), as_json, _show)
+    run("verify", lambda session: _verify(session, repair, as_json), as_json, _show, moves=True)
 
 
 def _verify(session: Session, repair: bool, as_json: bool) -> Answer:

@@ -1,14 +1,20 @@
 """A legacy file in both journal modes, two service databases, and a session over them."""
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from migration.capture import install
+from migration.cli.group import migration_group
 from migration.raw_file import RawFile
 from migration.session import Session, open_session
 from service_kit.settings import load
+from tests.integration.migration_protocol.commands import Command
 from tests.integration.migration_protocol.support import Legacy
 from tests.support.environment import service_environment
 
@@ -53,3 +59,39 @@ def captured(file: RawFile) -> RawFile:
     """The file after `dual-write`."""
     install(file)
     return file
+
+
+@pytest.fixture
+def environ(session: Session) -> dict[str, str]:
+    settings = session.settings
+    return service_environment(
+        legacy_sqlite_path=settings.legacy_sqlite_path,
+        user_database_url=settings.user_database_url,
+        auth_database_url=settings.auth_database_url,
+        migration_database_url=settings.migration_database_url,
+        redis_url="redis://127.0.0.1:1/0",
+        migration_actor="olga",
+        cutover_budget_ms=20000,
+    )
+
+
+@pytest.fixture
+def invoke(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    for name in list(os.environ):
+        if name not in environ:
+            monkeypatch.delenv(name)
+    return lambda *arguments: CliRunner(env=environ).invoke(migration_group, list(arguments))
+
+
+@pytest.fixture
+def command(invoke: Callable[..., Result]) -> Command:
+    """Runs a command with --json and returns its object; the exit code must fit `ok`."""
+
+    def run(*arguments: str) -> dict[str, Any]:
+        result = invoke(*arguments, "--json")
+        answer: dict[str, Any] = json.loads(result.stdout)
+        assert set(answer) == {"command", "ok", "phase", "data", "issues", "next_steps"}
+        assert result.exit_code == (0 if answer["ok"] else 1)
+        return answer
+
+    return run

@@ -5,68 +5,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from devstack.schema import PROJECT
-from migration.cli.group import COMMANDS, migration_group
+from migration.cli.group import COMMANDS
 from migration.drain import drain
 from migration.session import Session
-from migration.stamp import move_phase
-from service_kit.truth.legacy_file import COPIED, DUAL_WRITE, VERIFIED
+from tests.integration.migration_protocol.commands import Command, codes, verified
 from tests.integration.migration_protocol.support import Legacy, query
-from tests.support.environment import service_environment
-
-Command = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def environ(session: Session) -> dict[str, str]:
-    settings = session.settings
-    return service_environment(
-        legacy_sqlite_path=settings.legacy_sqlite_path,
-        user_database_url=settings.user_database_url,
-        auth_database_url=settings.auth_database_url,
-        migration_database_url=settings.migration_database_url,
-        redis_url="redis://127.0.0.1:1/0",
-        migration_actor="olga",
-        cutover_budget_ms=20000,
-    )
-
-
-@pytest.fixture
-def invoke(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    for name in list(os.environ):
-        if name not in environ:
-            monkeypatch.delenv(name)
-    return lambda *arguments: CliRunner(env=environ).invoke(migration_group, list(arguments))
-
-
-@pytest.fixture
-def command(invoke: Callable[..., Result]) -> Command:
-    """Runs a command with --json and returns its object; the exit code must fit `ok`."""
-
-    def run(*arguments: str) -> dict[str, Any]:
-        result = invoke(*arguments, "--json")
-        answer: dict[str, Any] = json.loads(result.stdout)
-        assert set(answer) == {"command", "ok", "phase", "data", "issues", "next_steps"}
-        assert result.exit_code == (0 if answer["ok"] else 1)
-        return answer
-
-    return run
-
-
-def verified(session: Session, legacy: Legacy) -> None:
-    legacy.run("UPDATE users SET name = name")
-    drain(session)
-    epoch = session.file.state().epoch
-    assert move_phase(session.file, epoch, (DUAL_WRITE, COPIED), VERIFIED) is None
-
-
-def codes(answer: dict[str, Any]) -> list[str]:
-    return [issue["code"] for issue in answer["issues"]]
 
 
 def test_the_whole_way_and_back_by_commands(command: Command, session: Session, legacy: Legacy) -> None:
