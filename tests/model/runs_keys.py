@@ -53,8 +53,8 @@ RUNS = (
     Run("chunk rule: 2 deliveries, 2 appliers, 2 writes", lambda: chunks.model(writes=2)),
     Run("chunk rule: 2 deliveries, 2 appliers, 3 writes", chunks.model, slow=True),
     Run(
-        "chunk rule: 3 deliveries, 2 appliers, 4 writes, crash",
-        lambda: chunks.model(chunks=3, writes=4, crashes=1),
+        "chunk rule: 3 deliveries, 2 appliers, 3 writes, crash",
+        lambda: chunks.model(chunks=3, writes=3, crashes=1),
         slow=True,
     ),
     Run(
