@@ -17,7 +17,7 @@ from migration.budget import Budget, OverBudget
 from migration.capture import commit_durably, highest_id, look, raise_fence
 from migration.catch_up import Reached, catch_up, read_cursors
 from migration.file_lock import write_lock
-from migration.follow_up import follow_one, phase_rows
+from migration.follow_up import follow_all, phase_rows
 from migration.rejects_open import open_rejects
 from migration.sequences import raise_sequence
 from migration.session import Session, impatient, warm_up
@@ -110,7 +110,7 @@ def switch(session: Session, prepared: Prepared, budget_ms: int) -> Switched:
     finally:
         connection.close()
     step("cutover.committed")
-    switched.issues = _follow(session, switched.epoch)
+    switched.issues = follow_all(session, switched.epoch, _followed)
     return switched
 
 
@@ -203,13 +203,8 @@ def _check_databases(session: Session) -> None:
             )
 
 
-def _follow(session: Session, epoch: int) -> list[Issue]:
-    issues = []
-    for side in session.targets:
-        issue = follow_one(session, side, epoch)
-        issues += [issue] if issue else []
-        if side is USER:
-            step("cutover.user_followed")
-        else:
-            step("cutover.auth_followed")
-    return issues
+def _followed(side: Side) -> None:
+    if side is USER:
+        step("cutover.user_followed")
+    else:
+        step("cutover.auth_followed")

@@ -1,6 +1,8 @@
 """What is left to do after the file has committed a change of the truth. Anyone may do it, and doing it twice is safe:
 the databases follow the file, and whoever stands still is moved by the first service that meets the fence."""
 
+from collections.abc import Callable
+
 from sqlalchemy.exc import SQLAlchemyError
 
 from migration.answer import WARNING, Issue
@@ -20,7 +22,7 @@ def phase_rows(session: Session) -> dict[str, PhaseRow]:
     return rows
 
 
-def follow_one(session: Session, side: Side, epoch: int) -> Issue | None:
+def _follow_one(session: Session, side: Side, epoch: int) -> Issue | None:
     """One database to (epoch, open). One that is away, or held by a stuck writer, is only worth a warning."""
     try:
         with impatient(session, _PATIENCE_SECONDS) as quick:
@@ -35,7 +37,11 @@ def follow_one(session: Session, side: Side, epoch: int) -> Issue | None:
     return None
 
 
-def follow_all(session: Session, epoch: int) -> list[Issue]:
-    """Both databases to (epoch, open); what did not follow."""
-    issues = (follow_one(session, side, epoch) for side in session.targets)
-    return [issue for issue in issues if issue is not None]
+def follow_all(session: Session, epoch: int, tried: Callable[[Side], None] = lambda _: None) -> list[Issue]:
+    """Both databases to (epoch, open), `tried` called after each; what did not follow."""
+    issues = []
+    for side in session.targets:
+        issue = _follow_one(session, side, epoch)
+        issues += [issue] if issue else []
+        tried(side)
+    return issues

@@ -16,13 +16,13 @@ from migration.capture import commit_durably, lower_fence, renew_capture
 from migration.cutover import over_budget
 from migration.file_lock import write_lock
 from migration.file_rows import write_accounts
-from migration.follow_up import follow_all, follow_one, phase_rows
+from migration.follow_up import follow_all, phase_rows
 from migration.reverse import apply_reverse, forget
 from migration.reverse_log import LegacyRow, ReverseView, reverse_view
 from migration.sequences import last_value, raise_counter
 from migration.session import Session, impatient, warm_up
 from migration.settle import NotFenced, pending, settle_pending
-from migration.sides import USER
+from migration.sides import USER, Side
 from migration.undo import abandon_rollback
 from service_kit.steps import step
 from service_kit.truth.legacy_file import CUTOVER, DUAL_WRITE, read_state
@@ -85,7 +85,7 @@ def roll_back(session: Session, epoch: int, budget_ms: int) -> RolledBack:
     except (Refused, OverBudget, NotFenced, sqlite3.Error, SQLAlchemyError) as error:
         raise _refusal(error, abandon_rollback(session, epoch)) from error
     step("rollback.committed")
-    done.issues = _follow(session, done.epoch)
+    done.issues = follow_all(session, done.epoch, _followed)
     if not done.issues:
         forget(session, view)
     return done
@@ -159,16 +159,11 @@ def _refusal(error: Exception, issues: list[Issue]) -> Refused:
     return refusal
 
 
-def _follow(session: Session, epoch: int) -> list[Issue]:
-    issues = []
-    for side in session.targets:
-        issue = follow_one(session, side, epoch)
-        issues += [issue] if issue else []
-        if side is USER:
-            step("rollback.user_followed")
-        else:
-            step("rollback.auth_followed")
-    return issues
+def _followed(side: Side) -> None:
+    if side is USER:
+        step("rollback.user_followed")
+    else:
+        step("rollback.auth_followed")
 
 
 def complete_rollback(session: Session, epoch: int) -> list[Issue]:
