@@ -153,7 +153,7 @@ def _switch(session: Session, connection: sqlite3.Connection, budget_ms: int) ->
         connection.execute("UPDATE migration_state SET epoch = ?, phase = ?", (state.epoch + 1, CUTOVER))
         step("cutover.before_commit")
         connection.execute(f"PRAGMA busy_timeout = {budget.remaining_ms()}")
-    return Switched(state.epoch + 1, budget.spent_ms, len(batch.entries), highest)
+    return Switched(state.epoch + 1, round(budget.spent_ms, 1), len(batch.entries), highest)
 
 
 def _check(connection: sqlite3.Connection) -> FileState:

@@ -113,7 +113,7 @@ def _roll_back(session: Session, epoch: int, budget: Budget) -> tuple[RolledBack
             connection.execute(f"PRAGMA busy_timeout = {budget.remaining_ms()}")
     finally:
         connection.close()
-    return RolledBack(epoch + 1, budget.spent_ms, settled, len(rest.view)), rest.view
+    return RolledBack(epoch + 1, round(budget.spent_ms, 1), settled, len(rest.view)), rest.view
 
 
 def _fence(session: Session, epoch: int) -> None:

@@ -115,7 +115,7 @@ def _database(session: Session, engine: Engine, name: str, seen: FileLook, answe
                 "The services undo it by themselves; flask migration rollback completes it.",
             )
         )
-    if seen.state.phase == CUTOVER:
+    if seen.state.phase == CUTOVER or (problem and row.accepts_writes):
         found |= _reverse_lag(engine)
     elif seen.state.file_is_truth and seen.state.phase != LEGACY:
         found |= _lag(session, row.cursor)

@@ -94,7 +94,7 @@ def _answer(name: str, found: list[Rejected]) -> Answer:
     if waiting:
         answer.next_steps = [
             "flask migration rejects retry, after mending the rows in the file",
-            "... or accept ID",
+            "flask migration rejects accept ID, to leave a row behind",
         ]
     return answer
 

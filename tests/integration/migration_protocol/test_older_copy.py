@@ -87,6 +87,7 @@ def test_every_command_names_the_older_copy_and_the_remedy(
         assert "put the newest copy of the file back" in answer["issues"][0]["remedy"]
     status = command("status")
     assert (status["ok"], status["data"]["truth"]) == (False, "postgresql")
+    assert status["data"]["databases"]["user_db"]["lag_entries"] == 1
     assert "file_behind" in codes(status) and "put the newest copy" in status["next_steps"][0]
     assert "file_behind" in codes(command("doctor"))
     assert legacy.run("SELECT * FROM migration_state") == before
