@@ -1,5 +1,6 @@
 """The bulk copy from its beginning to the phase `copied`. Each function may be killed and called again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from sqlalchemy import Engine
@@ -127,9 +128,11 @@ def finish(session: Session, plan: Plan) -> bool:
         if lost:
             plans.reopen(session.migration, plan.id, sorted(lost))
             return False
-        indexes.restore(session.user)
-        for engine, table in ((session.user, USER.table), (session.auth, AUTH.table)):
-            _analyze(engine, table)
+        with ThreadPoolExecutor(1) as pool:
+            analyzed = pool.submit(_analyze, session.auth, AUTH.table)
+            indexes.restore(session.user)
+            _analyze(session.user, USER.table)
+            analyzed.result()
         step("copy.finished")
         stamp_copied(session, plan)
         plans.end(session.migration, plan.id, plans.DONE)

@@ -91,23 +91,23 @@ def _digest(*columns: bytes) -> str:
     return hashlib.md5(b"\n".join(columns), usedforsecurity=False).hexdigest()
 
 
-def is_same(target: Connection, side: Side, first: int, last: int, expected: Digest) -> bool:
-    """Whether the range has this digest in the database, and nothing of it is noted as rejected."""
+def target_digest(target: Connection, side: Side, first: int, last: int, most: int) -> Digest | None:
+    """What the database has in the range; None when that is more than `most` rows, or something no plain row has."""
     columns, filled, nothing, digest = _TARGET[side.name]
     keys = f"BETWEEN {first} AND {last}"
     statement = (
         f"SELECT count(*), {filled}, {nothing}, CASE WHEN count(*) > 0 THEN {digest} END,"  # noqa: S608
         f" EXISTS (SELECT FROM migration_rejects WHERE key {keys})"
         f" FROM (SELECT {columns} FROM {side.table} WHERE {side.key} {keys}"
-        f" ORDER BY {side.key} LIMIT {expected.rows + 1}) AS half"
+        f" ORDER BY {side.key} LIMIT {most + 1}) AS half"
     )
     try:
-        found = tuple(target.exec_driver_sql(statement).one())
+        rows, filled_values, extra, text, rejected = target.exec_driver_sql(statement).one()
     except DBAPIError as error:
         if getattr(error.orig, "pgcode", None) != _TOO_LONG:
             raise
-        return False
-    return found == (expected.rows, expected.filled, 0, expected.md5, False)
+        return None
+    return None if extra or rejected or rows > most else Digest(rows, filled_values, text)
 
 
 def columns_of(side: Side) -> str:

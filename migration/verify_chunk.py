@@ -7,12 +7,13 @@ it was read. `suspects.judge` looks again, beside the live file.
 
 import sqlite3
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from sqlalchemy import Connection, Engine
 
-from migration.digest import Digest, columns_of, is_same, source_digests
-from migration.extract import Part, parts, portions
+from migration.digest import Digest, columns_of, source_digests, target_digest
+from migration.extract import ROWS_AT_ONCE, Part, parts, portions
 from migration.file_schema import TABLE
 from migration.passes import ChunkResult
 from migration.pg_copy import copy_out
@@ -38,9 +39,10 @@ def run(session: Session, held: Lease) -> ChunkResult:
     with ExitStack() as stack:
         source = stack.enter_context(rows_of(session, held.plan))
         targets = {side: stack.enter_context(_reading(engine)) for side, engine in session.targets.items()}
+        pool = stack.enter_context(ThreadPoolExecutor(len(targets)))
         for first, last in portions(source, held.chunk.first, held.chunk.last):
-            digests = source_digests(source, first, last)
-            if digests is not None and _are_same(targets, first, last, digests):
+            digests = _same_digests(pool, targets, source, first, last)
+            if digests is not None:
                 rows += digests[USER.name].rows
                 continue
             for part in parts(source, first, last):
@@ -59,8 +61,17 @@ def _reading(engine: Engine) -> Connection:
     return connection
 
 
-def _are_same(targets: _Targets, first: int, last: int, digests: Mapping[str, Digest]) -> bool:
-    return all(is_same(target, side, first, last, digests[side.name]) for side, target in targets.items())
+def _same_digests(
+    pool: ThreadPoolExecutor, targets: _Targets, source: sqlite3.Connection, first: int, last: int
+) -> dict[str, Digest] | None:
+    """The digests of a range that is the same on both sides, else None. The databases work while the file is read."""
+    asked = {
+        side: pool.submit(target_digest, target, side, first, last, ROWS_AT_ONCE)
+        for side, target in targets.items()
+    }
+    digests = source_digests(source, first, last)
+    found = {side.name: answer.result() for side, answer in asked.items()}
+    return digests if digests is not None and digests == found else None
 
 
 def _suspects(targets: _Targets, source: sqlite3.Connection, part: Part) -> set[int]:
