@@ -3,8 +3,9 @@
 SQLite strings the values of each column together, and whole columns are then checked, rearranged and digested at once:
 several times faster than row by row, in SQL as well as in Python.
 
-A row is *plain* when its values need no conversion (`values.convert`) and no escape in COPY text. A portion in which
-one row is not plain has no columns; then the portion without such rows may have (`PLAIN_ROW`).
+Rows fit into columns when their values are text (or NULL, where that may be) without a line end or a backslash. They
+are *plain* when, beyond that, they need no conversion (`values.convert`) and no escape in COPY text. Where one row of
+a portion is not plain, the portion without such rows may be (`PLAIN_ROW`).
 """
 
 import re
@@ -17,7 +18,7 @@ from migration.file_schema import TABLE
 from migration.values import salt_of
 
 NULL = b"\\N"
-"""Stands for NULL in a column, as in COPY text. No value looks like it: one with a backslash is not plain."""
+"""Stands for NULL in a column, as in COPY text. No value looks like it: one with a backslash does not fit."""
 MAX_EMAIL_CHARACTERS = 500  # at most 2,000 bytes
 MAX_COLUMN_BYTES = 1 << 20
 """A column shorter than this cannot hold a value that is too long."""
@@ -65,12 +66,12 @@ class Columns:
         hashes = self.hashes.split(b"\n")
         if _ALL_BCRYPT.fullmatch(self.hashes + b"\n"):
             return [one[:_SALT_LENGTH] for one in hashes]
-        salts = (salt_of(one.decode()) for one in hashes)
+        salts = (salt_of(one.decode(errors="replace")) for one in hashes)
         return [NULL if salt is None else salt.encode() for salt in salts]
 
 
 def read(connection: sqlite3.Connection, first: int, last: int, condition: str = "1") -> Columns | None:
-    """The rows with keys from `first` to `last` that meet `condition`; None when one of them is not plain.
+    """The rows with keys from `first` to `last` that meet `condition`; None when they do not fit into columns.
 
     Raises:
         sqlite3.DataError: a column is longer than the connection's limit allows.
@@ -78,20 +79,19 @@ def read(connection: sqlite3.Connection, first: int, last: int, condition: str =
     rows, filled, typed, *texts = connection.execute(f"{_SELECT} AND {condition}", (first, last)).fetchone()
     if not rows:
         return Columns(0, 0, b"", b"", b"", b"", b"")
-    columns = Columns(rows, filled, *texts)
-    return columns if typed and _is_plain_text(columns, texts) else None
+    nulls = 2 * rows - filled
+    if not typed or any(text.count(b"\n") != rows - 1 for text in texts):
+        return None
+    return Columns(rows, filled, *texts) if sum(text.count(b"\\") for text in texts) == nulls else None
 
 
-def _is_plain_text(columns: Columns, texts: list[bytes]) -> bool:
-    """UTF-8 without a NUL and without a sign that COPY reads as something else, and dates in canonical form."""
+def are_plain(columns: Columns) -> bool:
+    """Whether every row is plain: UTF-8 without a sign that COPY reads as something else, dates in canonical form."""
+    texts = (columns.keys, columns.emails, columns.names, columns.dates, columns.hashes)
     if max(map(len, texts)) >= MAX_COLUMN_BYTES:
         return False
     text = b"\n".join(texts)
-    nulls = 2 * columns.rows - columns.filled
-    specials = len(text) - len(text.translate(None, b"\t\n\\\r\0"))
-    if (
-        specials != len(texts) * columns.rows - 1 + nulls
-    ):  # line ends between values, and a backslash in each NULL
+    if len(text.translate(None, b"\t\r\0")) != len(text):
         return False
     try:
         text.decode()

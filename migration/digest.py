@@ -1,7 +1,7 @@
 """A digest of a few thousand accounts, the same on both sides when every value is.
 
-Both stores string columns together several times faster than rows. Rows that are not plain (`columns`) have no digest:
-their range is compared as lines (`verify_chunk`).
+Both stores string columns together several times faster than rows. Rows that do not fit into columns have no digest:
+their range is compared as lines (`verify_chunk`). So are rows that need a conversion, whose digests differ.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ class Digest:
 
 
 def source_digests(connection: sqlite3.Connection, first: int, last: int) -> dict[str, Digest] | None:
-    """By database name, for the keys from `first` to `last`; None when a row there is not plain."""
+    """By database name, for the keys from `first` to `last`; None when a row does not fit into columns."""
     try:
         with limited(connection):
             columns = read(connection, first, last)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
-from migration.columns import PLAIN_ROW, read
+from migration.columns import PLAIN_ROW, are_plain, read
 from migration.copy_text import credential_line, plain_text, user_line
 from migration.file_schema import TABLE
 from migration.values import RawRow, Reject, convert
@@ -101,13 +101,15 @@ def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Pa
 
 def _all_plain(connection: sqlite3.Connection, first: int, last: int) -> Part | None:
     columns = read(connection, first, last)
-    return None if columns is None else Part(first, last, columns.rows, *plain_text(columns), ())
+    if columns is None or not are_plain(columns):
+        return None
+    return Part(first, last, columns.rows, *plain_text(columns), ())
 
 
 def _mostly_plain(connection: sqlite3.Connection, first: int, last: int) -> Part | None:
     """Plain rows as columns, the others converted; None when the text of the plain ones is not."""
     columns = read(connection, first, last, f"({PLAIN_ROW})")
-    if columns is None:
+    if columns is None or not are_plain(columns):
         return None
     odd = connection.execute(f"{_ROWS} AND NOT ({PLAIN_ROW}) ORDER BY id", (first, last))
     return _with_converted(Part(first, last, columns.rows, *plain_text(columns), ()), odd)

@@ -26,7 +26,9 @@ from migration.throttle import Throttle
 
 CHUNK_SECONDS = {COPY: 0.4, VERIFY: 1.0}
 """A chunk should take so long: a pause takes effect behind it, and appliers wait for a copied one."""
-FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 4_000, 200, 50_000
+FIRST_ROWS, FEWEST_ROWS = 4_000, 200
+MOST_ROWS = {COPY: 50_000, VERIFY: 200_000}  # a copied chunk is in memory
+_GROWTH = 4
 RESEND_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 _BACKLOG = 2  # chunks that wait for each active worker process
@@ -120,7 +122,7 @@ def _cut_more(session: Session, connection: Connection, plan: Plan) -> list[Chun
     missing = _wanted(connection, plan.id) if plan.next_key is not None else 0
     if missing <= 0:
         return chunks
-    rows = _rows_for_next(connection, plan.id, CHUNK_SECONDS[plan.kind])
+    rows = _rows_for_next(connection, plan)
     try:
         with rows_of(session, plan) as snapshot:
             while plan.next_key is not None and len(chunks) < missing:
@@ -143,14 +145,14 @@ def _wanted(connection: Connection, plan_id: str) -> int:
     return int((1 + _BACKLOG) * max(active, 2) - waiting)
 
 
-def _rows_for_next(connection: Connection, plan_id: str, wanted_seconds: float) -> int:
-    """What the chunks before did in `wanted_seconds`, at most twice the largest of them."""
+def _rows_for_next(connection: Connection, plan: Plan) -> int:
+    """What the chunks before did in the time that a chunk should take, at most _GROWTH times the largest of them."""
     rows, seconds, largest = connection.exec_driver_sql(
         "SELECT sum(rows), sum(seconds), max(rows) FROM (SELECT rows, seconds FROM chunks"
         " WHERE plan_id = %s AND state = 'done' ORDER BY finished_at DESC LIMIT 6) AS recent",
-        (plan_id,),
+        (plan.id,),
     ).one()
     if not rows or not seconds:
         return FIRST_ROWS
-    wanted = float(rows) / float(seconds) * wanted_seconds
-    return int(max(FEWEST_ROWS, min(wanted, 2 * largest, MOST_ROWS)))
+    wanted = float(rows) / float(seconds) * CHUNK_SECONDS[plan.kind]
+    return int(max(FEWEST_ROWS, min(wanted, _GROWTH * largest, MOST_ROWS[plan.kind])))
