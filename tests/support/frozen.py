@@ -1,7 +1,7 @@
 """A PostgreSQL server that is stopped in its tracks (SIGSTOP): it takes connections and never answers."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -16,11 +16,12 @@ def frozen(postgres: Postgres) -> Iterator[None]:
         server = psutil.Process(cursor.fetchone()[0]).parent()
     assert server is not None
     processes = [server, *server.children()]
-    for process in processes:
-        process.suspend()
     try:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):  # a connection that has just ended
+                process.suspend()
         yield
     finally:
-        for process in processes:
-            if process.is_running():
+        for process in processes:  # all of them: one that stays stopped would hold up every later DROP DATABASE
+            with suppress(psutil.NoSuchProcess):
                 process.resume()
