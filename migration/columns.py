@@ -97,18 +97,17 @@ def are_plain(columns: Columns) -> bool:
         text.decode()
     except UnicodeDecodeError:
         return False
-    return _are_plain_dates(columns.dates)
+    return _are_plain_dates(columns.dates, columns.rows)
 
 
-def _are_plain_dates(column: bytes) -> bool:
+def _are_plain_dates(dates: bytes, count: int) -> bool:
     """Whether PostgreSQL's timestamp would print each as it is here."""
-    dates = column
     if NULL in dates:
-        dates = b"\n".join(date for date in dates.split(b"\n") if date != NULL)
-    if not dates:
+        given = [date for date in dates.split(b"\n") if date != NULL]
+        dates, count = b"\n".join(given), len(given)
+    if not count:
         return True
-    shape, rest = divmod(len(dates) + 1, len(_DATE_SHAPE))
-    if rest or dates.translate(_DIGITS) + b"\n" != _DATE_SHAPE * shape:
+    if dates.translate(_DIGITS) + b"\n" != _DATE_SHAPE * count:
         return False
     if b" 24:" in dates:  # later versions of Python read it as the next day
         return False

@@ -45,7 +45,7 @@ def drain_auth_db(path: str | Path, engine: Engine) -> "ServiceDrain":
 def _own_engine(engine: Engine) -> Engine:
     """The drain's one connection to the same database; it is used again and again, without a look beforehand."""
     url = engine.url.render_as_string(hide_password=False)
-    return engine_for(url, name="drain", pool_size=1, pre_ping=False)
+    return engine_for(url, name="drain", pool_size=1, pre_ping=False, autocommit=True)
 
 
 class ServiceDrain:

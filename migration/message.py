@@ -18,7 +18,10 @@ BEGIN = "BEGIN"
 def transaction_by_messages(engine: Engine) -> Iterator[Connection]:
     """A connection in autocommit mode, whose first message has to start with BEGIN: the driver would send that on a
     trip of its own. COMMIT at the block's end, ROLLBACK when it raises."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        if not driver.autocommit:  # an engine that is made so saves switching it there and back
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         try:
             yield connection
             connection.exec_driver_sql("COMMIT")

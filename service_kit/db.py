@@ -33,6 +33,7 @@ def engine_for(
     lock_seconds: float = 3.0,
     pre_ping: bool = True,
     gives_up: bool = False,
+    autocommit: bool = False,
 ) -> Engine:
     """An engine whose sessions are in UTC and bounded: `statement_seconds` a statement, `lock_seconds` a lock
     wait.
@@ -40,7 +41,8 @@ def engine_for(
     `name` shows in pg_stat_activity. At most `pool_size` connections; a caller waits 2 s for one, then gets
     Unavailable out of `transaction`. Without `pre_ping` a round trip is saved, and who uses a connection that died
     with its server finds out by an error. With `gives_up` a statement also ends when the server is frozen and
-    cannot end it itself, half a second later; nothing may then set the limits of a statement higher on its own.
+    cannot end it itself, half a second later; nothing may then set the limits of a statement higher on its own. With
+    `autocommit` each statement is a transaction of its own, unless the caller sends BEGIN himself.
     """
     options = {
         "statement_timeout": f"{statement_seconds * 1000:.0f}",
@@ -55,6 +57,7 @@ def engine_for(
         pool_timeout=2,
         pool_pre_ping=pre_ping,
         pool_recycle=1800,
+        **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
         hide_parameters=True,  # they hold password hashes, and errors end up in logs
         connect_args={
             "connect_timeout": frozen_server.CONNECT_SECONDS,

@@ -101,6 +101,24 @@ def test_one_unusual_name_among_plain_rows_changes_no_other_row(value: bytes) ->
     _check(rows, 60)
 
 
+@pytest.mark.parametrize(
+    "date",
+    [
+        b"",
+        b"\\N",
+        b"2024-02-30 00:00:00",
+        b"2024-01-01 24:00:00",
+        b"0000-01-01 00:00:00",
+        b"2024-1-31 10:20:30",
+    ],
+)
+@pytest.mark.parametrize("others", [0, 3])
+def test_a_date_that_postgresql_would_print_otherwise_is_converted(date: bytes, others: int) -> None:
+    row = (Text(b"x@example.com"), Text(HASH), None, Text(date))
+    rows = [(key, *row[:3], Text(b"2024-01-31 10:20:30") if key else None) for key in range(others)]
+    _check([*rows, (others, *row)], 60)
+
+
 def test_values_too_large_for_one_text_are_read_in_halves() -> None:
     big = Text(b"b" * (2**20))
     rows = [(key, Text(b"x%d" % key), Text(b"h"), big, None) for key in range(40)]
