@@ -22,6 +22,7 @@ def frozen(postgres: Postgres) -> Iterator[None]:
                 process.suspend()
         yield
     finally:
-        for process in processes:  # all of them: one that stays stopped would hold up every later DROP DATABASE
+        # all of them: one that stays stopped would hold up every later DROP DATABASE
+        for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
