@@ -24,7 +24,7 @@ def render(document: dict[str, Any]) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
         f"<h1>{escape(info['title'])}</h1><p>{_text(info['description'])} For machines: "
-        f'<a href="/api/openapi.json">openapi.json</a>. Routes marked with a key want '
+        f'<a href="/api/openapi.json">openapi.json</a>. Routes marked <em>token</em> want '
         f"<code>Authorization: Bearer TOKEN</code>.</p>{sections}<h2>Shapes</h2>{_shapes(document)}</body></html>"
     )
 
@@ -40,7 +40,7 @@ def _section(tag: dict[str, Any], document: dict[str, Any]) -> str:
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
-    key = " &#128273;" if operation.get("security") else ""
+    key = " <em>token</em>" if operation.get("security") else ""
     parts = [_parameters(operation.get("parameters", []))]
     for media, content in operation.get("requestBody", {}).get("content", {}).items():
         parts.append(f"<p>Takes <code>{escape(media)}</code>: {_shape(content['schema'])}</p>")
