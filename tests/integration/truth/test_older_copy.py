@@ -4,7 +4,6 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,7 @@ from service_kit.truth.legacy_file import LegacyFile
 from service_kit.truth.phase import fence, follow, read_phase
 from service_kit.truth.router import Truth
 from service_kit.truth.watch import MAX_AGE_SECONDS, WAIT_SECONDS, PhaseWatch
-from tests.integration.truth.support import legacy_file, read_side, set_state, write_name
-
-
-@pytest.fixture
-def engine(user_database_url: str) -> Iterator[Engine]:
-    engine = create_engine(user_database_url, pool_size=10)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> LegacyFile:
-    return legacy_file(tmp_path / "users.db")
+from tests.integration.truth.support import read_side, set_state, write_name
 
 
 @pytest.fixture

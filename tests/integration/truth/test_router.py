@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,19 +15,7 @@ from service_kit.truth.legacy_file import LegacyFile
 from service_kit.truth.phase import PHASE_LOCK, PhaseRow, fence, follow, read_phase
 from service_kit.truth.router import Truth
 from service_kit.truth.schema import WRONG_PHASE
-from tests.integration.truth.support import legacy_file, read_side, set_state, write_name
-
-
-@pytest.fixture
-def engine(user_database_url: str) -> Iterator[Engine]:
-    engine = create_engine(user_database_url, pool_size=10)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> LegacyFile:
-    return legacy_file(tmp_path / "users.db")
+from tests.integration.truth.support import read_side, set_state, write_name
 
 
 def phase_row(engine: Engine) -> PhaseRow:
