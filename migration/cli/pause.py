@@ -2,11 +2,10 @@
 
 import click
 
-from migration.answer import Answer, refused
-from migration.cli.runtime import json_option, run
+from migration.answer import Answer
+from migration.cli.runtime import json_option, refuse_after_the_cutover, run
 from migration.history import set_pause
 from migration.session import Session
-from service_kit.truth.legacy_file import CUTOVER, FINISHED
 
 
 @click.command("pause")
@@ -17,14 +16,7 @@ def command(as_json: bool) -> None:
 
 
 def _work(session: Session) -> Answer:
-    phase = session.file.state().phase
-    if phase in (CUTOVER, FINISHED):
-        raise refused(
-            "not_its_turn",
-            f"The phase is {phase}: nothing is copied or verified now.",
-            "",
-            "flask migration status",
-        )
+    refuse_after_the_cutover(session, "nothing is copied or verified now.")
     control = set_pause(session.migration, True)
     data = {"paused_at": control.paused_at, "paused_by": control.paused_by}
     return Answer("pause", True, "", data, next_steps=["flask migration resume"])

@@ -7,10 +7,9 @@ from rich.table import Table
 
 from migration import rejects
 from migration.answer import WARNING, Answer, Issue, refused
-from migration.cli.runtime import json_option, run
+from migration.cli.runtime import json_option, refuse_after_the_cutover, run
 from migration.rejects import Rejected
 from migration.session import Session
-from service_kit.truth.legacy_file import CUTOVER, FINISHED
 
 SHOWN = 200
 
@@ -45,14 +44,7 @@ def accept(ids: tuple[int, ...], count: int | None, as_json: bool) -> None:
 
 def _refuse_after_the_cutover(session: Session) -> None:
     """The rows were left behind then."""
-    phase = session.file.state().phase
-    if phase in (CUTOVER, FINISHED):
-        raise refused(
-            "not_its_turn",
-            f"The phase is {phase}: PostgreSQL is the truth, the file's rows are not read any more.",
-            "",
-            "flask migration status",
-        )
+    refuse_after_the_cutover(session, "PostgreSQL is the truth, the file's rows are not read any more.")
 
 
 def _list(session: Session) -> Answer:

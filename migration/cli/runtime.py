@@ -13,13 +13,13 @@ import click
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
-from migration.answer import ERROR, Answer, Issue, Refused
+from migration.answer import ERROR, Answer, Issue, Refused, refused
 from migration.batch import Blocked
 from migration.file_place import refuse_older_copy
 from migration.history import DONE, FAILED, REFUSED, record
 from migration.session import Session, open_session
 from service_kit.settings import SettingsError, load
-from service_kit.truth.legacy_file import FileState
+from service_kit.truth.legacy_file import CUTOVER, FINISHED, FileState
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
 _COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
@@ -44,6 +44,17 @@ def run(
     answer = _answer(command, _on_the_right_file(work) if moves else work, keep)
     print_answer(answer, as_json, show)
     sys.exit(0 if answer.ok else 1)
+
+
+def refuse_after_the_cutover(session: Session, because: str) -> None:
+    """For what has its turn only while users are in the file.
+
+    Raises:
+        Refused: PostgreSQL is the truth; `because` says what that means for the command.
+    """
+    phase = session.file.state().phase
+    if phase in (CUTOVER, FINISHED):
+        raise refused("not_its_turn", f"The phase is {phase}: {because}", "", "flask migration status")
 
 
 def print_answer(
