@@ -149,12 +149,21 @@ def random_fates(seed: int, intensity: float) -> Fates:
 
 
 def kill_everywhere(tally: Tally) -> Fates:
-    """Every process is killed at the first point that it reaches and at which none was killed before."""
+    """Every process is killed at the first point that it reaches and at which none was killed before.
+
+    Clients go on being killed in the middle of a registration until the sweeper, too, was killed everywhere: a rollback
+    may have settled what earlier ones left behind.
+    """
+
+    def still_due(point: str) -> bool:
+        if point == "registration.pending" and not all(tally.kills[due] for due in POINTS["sweeper"]):
+            return True
+        return not tally.kills[point]
 
     def fates(kind: str, attempt: int) -> list[Fate]:
         if kind == "rollback" and not tally.kills["truth.undo.committed"]:
             return [Fate("rollback.auth_fenced", HOLD, seconds=UNDO_SECONDS)]  # until a service undoes it
-        return [Fate(point, KILL) for point in POINTS.get(kind, ()) if not tally.kills[point]]
+        return [Fate(point, KILL) for point in POINTS.get(kind, ()) if still_due(point)]
 
     return fates
 
