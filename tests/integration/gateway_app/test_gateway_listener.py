@@ -6,7 +6,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[3]
 AS_AN_ORDINARY_USER = """
-import os, pwd, socket
+import encodings.idna, os, pwd, socket
 from gateway_app.http1.listener import listen, refuse_new_connections
 if os.geteuid() == 0:
     os.setuid(pwd.getpwnam("nobody").pw_uid)
