@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from migration.batch import Batch, Blocked, Entry
 from migration.file_place import other_file
-from migration.message import BEGIN, Message, transaction_by_messages
+from migration.message import BEGIN, COMMIT, Message, transaction_by_messages
 from migration.ranges import lock_keys
 from migration.sides import USER, Known, Look, Side
 from migration.values import Reject
@@ -81,9 +81,7 @@ def apply_batch(
                 if (seen.epoch, seen.fenced) > (batch.epoch, False):
                     return Applied(Outcome.DROPPED, seen.cursor)
                 if seen.epoch == batch.epoch:
-                    done = _apply(connection, side, batch, seen)
-                    _before_commit(side)
-                    return done
+                    return _apply(connection, side, batch, seen)
             follow(engine, batch.epoch)
     except DBAPIError as error:
         outcome = _OUTCOMES.get(getattr(error.orig, "pgcode", None) or "")
@@ -112,6 +110,7 @@ def _enter(connection: Connection, side: Side, batch: Batch, lock_ms: int, state
 
 
 def _apply(connection: Connection, side: Side, batch: Batch, seen: Look) -> Applied:
+    """Write and commit in one message; a batch that is stale changes nothing."""
     if seen.cursor < batch.after:  # the database was put back from a backup since its cursor was read
         return Applied(Outcome.STALE, seen.cursor)
     work = _Work()
@@ -129,7 +128,9 @@ def _apply(connection: Connection, side: Side, batch: Batch, seen: Look) -> Appl
             "UPDATE migration_phase SET cursor = %s, file_id = %s, capture = true WHERE id = 1",
             (cursor, batch.file_id),
         )
-        message.send()
+    _before_commit(side)
+    message.exec_driver_sql(COMMIT)
+    message.send()
     return Applied(Outcome.APPLIED, cursor, len(work.halves), len(work.gone), len(work.rejects))
 
 

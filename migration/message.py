@@ -8,23 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.exc import DBAPIError
 
-BEGIN = "BEGIN"
+BEGIN, COMMIT = "BEGIN", "COMMIT"
 
 
 @contextmanager
 def transaction_by_messages(engine: Engine) -> Iterator[Connection]:
     """A connection in autocommit mode, whose first message has to start with BEGIN: the driver would send that on a
-    trip of its own. COMMIT at the block's end, ROLLBACK when it raises."""
+    trip of its own. The last message may end with COMMIT; else it follows at the block's end. ROLLBACK when that
+    raises."""
     with engine.connect() as connection:
         driver: Any = connection.connection.dbapi_connection
         if not driver.autocommit:  # an engine that is made so saves switching it there and back
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         try:
             yield connection
-            connection.exec_driver_sql("COMMIT")
+            if driver.info.transaction_status != TRANSACTION_STATUS_IDLE:
+                connection.exec_driver_sql(COMMIT)
         except BaseException:
             if not connection.invalidated:
                 with suppress(DBAPIError):

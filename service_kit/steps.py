@@ -34,9 +34,9 @@ POINTS: dict[str, str] = {
     "dual_write.committed": "capture is installed and nothing else has happened",
     # forward applier
     "apply.read": "a batch of keys and rows is read from one snapshot of the file",
-    "apply.before_user_commit": "the batch is written in user_db and not committed",
+    "apply.before_user_commit": "the locks in user_db are held, the batch is about to be written and committed there",
     "apply.user_committed": "the batch is in user_db and not in auth_db",
-    "apply.before_auth_commit": "the batch is written in auth_db and not committed",
+    "apply.before_auth_commit": "the locks in auth_db are held, the batch is about to be written and committed there",
     "apply.auth_committed": "the batch is in both databases",
     # reverse applier
     "reverse.read": "entries and rows are read from both databases under the file's write lock",
