@@ -1,4 +1,4 @@
-"""A digest of a few thousand accounts, the same on both sides when every value is.
+"""A digest of some thousand accounts, the same on both sides when every value is.
 
 Both stores string columns together several times faster than rows. Rows that do not fit into columns have no digest:
 their range is compared as lines (`verify_chunk`). So are rows that need a conversion, whose digests differ.

@@ -15,6 +15,8 @@ from migration.task_queue import TaskQueue, celery_for
 from migration.throttle import Throttle, redis_for
 
 POLL_SECONDS = 0.2
+LAST_POLL_SECONDS = 0.05
+"""Behind the last chunk a command has nothing to do but to see it end."""
 OUTAGE_SECONDS = 60.0
 MOST_ATTEMPTS = 12
 
@@ -77,7 +79,7 @@ def _step(
     if complete:
         finish(session, plan)
     else:
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS if plan.next_key is not None else min(POLL_SECONDS, LAST_POLL_SECONDS))
     return plans.get(session.migration, plan.id)
 
 

@@ -1,6 +1,6 @@
 """One chunk of a verification: every row and column of its keys on both sides.
 
-A few thousand rows at a time are digested on both sides (`digest`). Where digests differ, or rows are not plain, the
+Some thousand rows at a time are digested on both sides (`digest`). Where digests differ, or rows are not plain, the
 lines that COPY would load are compared, and they name the keys. Those are only suspects: a row may have changed since
 it was read. `suspects.judge` looks again, beside the live file.
 """
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from sqlalchemy import Connection, Engine
 
 from migration.digest import Digest, columns_of, source_digests, target_digest
-from migration.extract import ROWS_AT_ONCE, Part, parts, portions
+from migration.extract import Part, parts, portions
 from migration.file_schema import TABLE
 from migration.passes import ChunkResult
 from migration.pg_copy import copy_out
@@ -23,6 +23,7 @@ from migration.sides import USER, Side
 from migration.source import rows_of
 from service_kit.steps import step
 
+_DIGESTED_AT_ONCE = 20_000
 _SLACK_BYTES = 8 << 20
 _KEYS_AT_ONCE = 5_000
 _Targets = Mapping[Side, Connection]
@@ -40,7 +41,7 @@ def run(session: Session, held: Lease) -> ChunkResult:
         source = stack.enter_context(rows_of(session, held.plan))
         targets = {side: stack.enter_context(_reading(engine)) for side, engine in session.targets.items()}
         pool = stack.enter_context(ThreadPoolExecutor(len(targets)))
-        for first, last in portions(source, held.chunk.first, held.chunk.last):
+        for first, last in portions(source, held.chunk.first, held.chunk.last, _DIGESTED_AT_ONCE):
             digests = _same_digests(pool, targets, source, first, last)
             if digests is not None:
                 rows += digests[USER.name].rows
@@ -66,7 +67,7 @@ def _same_digests(
 ) -> dict[str, Digest] | None:
     """The digests of a range that is the same on both sides, else None. The databases work while the file is read."""
     asked = {
-        side: pool.submit(target_digest, target, side, first, last, ROWS_AT_ONCE)
+        side: pool.submit(target_digest, target, side, first, last, _DIGESTED_AT_ONCE)
         for side, target in targets.items()
     }
     digests = source_digests(source, first, last)
