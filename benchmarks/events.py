@@ -37,6 +37,7 @@ SLICES = 250
 CONSUMED = 20_000
 LATENCY_EVENTS = 300
 LATENCY_PAUSE = 0.02
+_BEHIND = "SELECT count(*) FROM event_consumers, event_head WHERE position < last_position"
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ def consume(bench: Stage) -> list[Figure]:
 def latency(bench: Stage, redis_up: bool) -> Figure:
     """Milliseconds from the answer to a commit until its effect is committed, 99th percentile."""
     with events_process(bench):
+        _wait(lambda: _scalar(bench.engine, _BEHIND) == 0)  # what was appended before is published, too
         if not redis_up:
             bench.redis.stop()
         try:

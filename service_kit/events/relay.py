@@ -61,6 +61,7 @@ class Relay(Loop):
         next_report = 0.0
         while not self.stopping:
             events = store.read_after(connection, position, _BATCH)
+            more = len(events) == _BATCH
             if events and self._publish(events):
                 step("relay.published")
                 position = events[-1].position
@@ -71,7 +72,10 @@ class Relay(Loop):
                 cursors.report(connection, RELAY, store.bounds(connection)[1], behind_since, self._problem)
                 next_report = time.monotonic() + _HEARTBEAT_SECONDS
             self.connected()
-            self.wait(self._redis_pause if self._problem else self._poll_seconds)
+            if self._problem:
+                self.wait(self._redis_pause)
+            elif not more:
+                self.wait(self._poll_seconds)
 
     def _publish(self, events: list[Event]) -> bool:
         try:

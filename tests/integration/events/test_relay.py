@@ -69,6 +69,14 @@ def test_an_event_is_published_after_its_commit_and_its_numbering_only(
     assert message["data"] == {"user_id": 1, "scope": "this", "number": 1}
 
 
+def test_a_backlog_is_published_without_a_pause(engine: Engine, redis_url: str, listener: PubSub) -> None:
+    publish(engine, range(1600))
+    sequence(engine)
+    with running(Relay(engine, redis_url, "user", poll_seconds=60.0)):
+        messages = heard(listener, 1600)
+    assert [message["data"]["number"] for _, message in messages] == list(range(1, 1601))  # type: ignore[index]
+
+
 def test_a_relay_goes_on_where_the_last_one_ended(engine: Engine, redis_url: str, listener: PubSub) -> None:
     publish(engine, [1])
     sequence(engine)
