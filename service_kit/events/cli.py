@@ -1,4 +1,4 @@
-"""`flask events`: state, dead letters, replay. On the stores of both services.
+"""`flask events`: state, dead letters, replay, retirement. On the stores of both services.
 
 Exit codes: 0 done, or nothing wrong; 1 refused, failed, or something is wrong; 2 wrong usage or settings.
 """
@@ -129,6 +129,24 @@ def replay_command(consumer: str, position: int, wait: float, as_json: bool) -> 
         answer.data["done"] = _wait_for(home, consumer, head, wait)
         if not answer.data["done"]:
             answer.next("flask events status: it is done when replay_from is gone and the lag is 0")
+
+
+@events_group.command("retire")
+@click.option("--consumer", required=True)
+@json_option
+def retire_command(consumer: str, as_json: bool) -> None:
+    """Forget a consumer that will never run again, so that old events need not be kept for it."""
+    with answering("events retire", as_json) as answer, _stores(answer) as stores:
+        home = next((each for each in stores.values() if cursors.find(each, consumer) is not None), None)
+        reason = decisions.keeps_from_retiring(home, consumer) if home else None
+        if answer.issues or reason:
+            message = f"{consumer} cannot be retired: {reason or 'a store is out of reach'}"
+            answer.refuse("not_retirable", message, "stop its process; flask events dead, then discard")
+        position = decisions.retire(home, consumer) if home else None
+        read = [name for name, store in stores.items() if decisions.forget_reader(store, consumer)]
+        if position is None and not read:
+            answer.refuse("unknown_consumer", f"no consumer {consumer!r} has ever run", "flask events status")
+        answer.data |= {"consumer_id": consumer, "position": position, "read_from": read}
 
 
 @contextmanager

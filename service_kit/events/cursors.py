@@ -7,6 +7,9 @@ from sqlalchemy import Connection
 
 from service_kit.events.locks import owner
 
+RELAY = "relay"
+"""The `consumer_id` of what publishes in Redis: one more consumer of the service's own events."""
+
 # A commit that loses the last instants in a crash of the server only, where losing it is harmless: the death
 # of a process, which is what these writes are about, does not undo it.
 RELAXED = "SELECT set_config('synchronous_commit', 'off', true);"

@@ -1,4 +1,4 @@
-"""What an operator decides about events that a consumer could not handle, and the wish for a replay."""
+"""What an operator decides: about events that a consumer could not handle, a replay, the end of a consumer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service_kit.events import cursors, failures
+from service_kit.events.locks import hold
 
 _COLUMNS = "position, key, state, type, version, attempts, error, traceback, failed_at, noted_at, event"
 _LIST = f"""
@@ -33,6 +34,9 @@ _WANT_REPLAY = "UPDATE event_consumers SET replay_from = %s, replay_requested_by
 _REPLAYABLE = """
 SELECT source, resettable, repeatable, position, replay_from FROM event_consumers WHERE consumer_id = %s
 """
+_OPEN = "SELECT count(*) FROM event_failures WHERE consumer_id = %s AND state <> 'discarded'"
+_RETIRE = "DELETE FROM event_consumers WHERE consumer_id = %s RETURNING position"
+_FORGET_READER = "DELETE FROM event_readers WHERE consumer_id = %s"
 
 
 @dataclass(frozen=True)
@@ -102,3 +106,24 @@ def want_replay(connection: Connection, consumer_id: str, position: int, by: str
     """Ask the consumer's process to replay from `position`."""
     cursors.lock(connection, consumer_id)
     connection.exec_driver_sql(_WANT_REPLAY, (position, by, consumer_id))
+
+
+def keeps_from_retiring(connection: Connection, consumer_id: str) -> str | None:
+    """Why the consumer cannot go for good; None when it can. Takes its lock, for as long as `connection` lives."""
+    if consumer_id == cursors.RELAY:
+        return "every service publishes its events"
+    if not hold(connection, consumer_id):
+        return "its process is running"
+    unhandled_events = connection.exec_driver_sql(_OPEN, (consumer_id,)).scalar_one()
+    return f"{unhandled_events} events are not handled" if unhandled_events else None
+
+
+def retire(connection: Connection, consumer_id: str) -> int | None:
+    """Drop the cursor and what is noted of discarded events; returns the cursor, None when there was none."""
+    row = connection.exec_driver_sql(_RETIRE, (consumer_id,)).one_or_none()
+    return None if row is None else int(row[0])
+
+
+def forget_reader(connection: Connection, consumer_id: str) -> bool:
+    """In the store that the consumer read: keep no more events for it. Whether it had read there."""
+    return connection.exec_driver_sql(_FORGET_READER, (consumer_id,)).rowcount == 1

@@ -13,13 +13,11 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
 
 from service_kit.events import cursors, store
+from service_kit.events.cursors import RELAY
 from service_kit.events.envelope import Event, envelope, to_json
 from service_kit.events.locks import hold
 from service_kit.events.loop import Loop, first_line
 from service_kit.steps import step
-
-RELAY = "relay"
-"""Its `consumer_id`: publishing is one more consumer of the service's own events."""
 
 _BATCH = 500
 _HEARTBEAT_SECONDS = 1.0

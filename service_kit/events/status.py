@@ -103,7 +103,14 @@ def breaches(state: Mapping[str, Any], limits: Limits) -> list[Breach]:
     for reader in state["readers"]:
         if reader["seen_age_seconds"] > limits.reader_silence:
             message = f"{reader['consumer_id']} last read this store {reader['seen_age_seconds']:.0f} s ago"
-            found.append(Breach("reader_silent", WARNING, message, "old events are kept until it goes on"))
+            found.append(
+                Breach(
+                    "reader_silent",
+                    WARNING,
+                    message,
+                    "old events are kept until it goes on; flask events retire, if it never will",
+                )
+            )
     return sorted(found, key=lambda breach: breach.severity != ERROR)
 
 

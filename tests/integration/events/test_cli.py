@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from devstack.postgres import Postgres
 from service_kit.db import engine_for
+from service_kit.events import cursors
 from service_kit.events.cli import events_group
 from service_kit.events.loop import Loop
 from service_kit.events.sequencer import Sequencer
@@ -192,6 +193,32 @@ def test_replay_of_a_consumer_that_cannot_be_is_refused_and_changes_nothing(stag
         wait_until(caught_up(stage.user), 10)
         assert stage.codes("replay", "--consumer", "tests.seen", "--from", "1") == {"not_replayable"}
     assert scalar(stage.user, "SELECT replay_from FROM event_consumers") is None
+
+
+def test_a_consumer_retires_once_it_is_stopped_and_has_nothing_open(stage: Stage) -> None:
+    publish(stage.user, [7], act="raise")
+    name = consumer().name
+    with running(*processes(stage)):
+        wait_until(caught_up(stage.user), 10)
+        assert stage.codes("retire", "--consumer", name) == {"not_retirable"}
+    assert stage.codes("retire", "--consumer", name) == {"not_retirable"}  # a dead letter is left
+    stage.ask("discard", "--consumer", name, "--position", "1", "--reason", "a test")
+    assert stage.ask("retire", "--consumer", name)["data"]["position"] == 1
+    assert scalar(stage.user, "SELECT count(*) FROM event_consumers") == 0
+    assert stage.codes("retire", "--consumer", name) == {"unknown_consumer"}
+
+
+def test_a_reader_of_the_feed_retires_and_no_event_is_kept_for_it(stage: Stage) -> None:
+    with stage.auth.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO event_readers VALUES ('reports.daily', 3, now())")
+    assert stage.ask("retire", "--consumer", "reports.daily")["data"]["read_from"] == ["auth"]
+    assert scalar(stage.auth, "SELECT count(*) FROM event_readers") == 0
+
+
+def test_the_relay_never_retires(stage: Stage) -> None:
+    with stage.user.begin() as connection:
+        cursors.register(connection, cursors.RELAY, "user", 0)
+    assert stage.codes("retire", "--consumer", cursors.RELAY) == {"not_retirable"}
 
 
 @pytest.mark.parametrize(
