@@ -71,6 +71,8 @@ class Controller:
         self._milestones: set[str] = set()
         self._changed = threading.Condition()
         self._closed = False
+        self._world = threading.Lock()  # one act at a time, and none behind `close`
+        self._over = False
         self._stalled: set[str] = set()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
@@ -112,8 +114,10 @@ class Controller:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let everybody go and stop listening."""
+        """Let everybody go and stop listening. An act that has begun is seen through."""
         self.release()
+        with self._world:
+            self._over = True
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -159,12 +163,17 @@ class Controller:
             self.send_signal(role, signal.SIGKILL if fate.what == KILL else signal.SIGTERM)
             return fate.what == TERM
         if fate.what == ACT and fate.act:
-            self.tally.acts[fate.act] += 1
-            self.acts[fate.act](pid)
+            self._act(fate.act, pid)
         if fate.what == HOLD:
             self.tally.holds[fate.point] += 1
             self._hold(fate, role)
         return True
+
+    def _act(self, act: str, pid: int) -> None:
+        with self._world:
+            if not self._over:
+                self.tally.acts[act] += 1
+                self.acts[act](pid)
 
     def _hold(self, fate: Fate, role: str) -> None:
         def over() -> bool:
