@@ -31,7 +31,7 @@ demo: env ## the whole migration on a sample file under live traffic, then stop 
 	@$(RUN) -m devstack.demo
 
 test: env ## all tests (ARGS="-k name" for some)
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: env ## the tests that need no server
 	@$(RUN) -m pytest tests/unit
