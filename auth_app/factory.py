@@ -24,7 +24,7 @@ from auth_app.views import internal, public
 from auth_app.views import sessions as session_views
 from migration.drain import drain_auth_db
 from service_kit import http
-from service_kit.db import engine_for
+from service_kit.db import service_engine
 from service_kit.errors import Unavailable
 from service_kit.events.feed import feed_blueprint
 from service_kit.events.status import readiness
@@ -38,9 +38,6 @@ PUBLISH_SECONDS = 0.5
 """For Redis, where a request brings a committed revocation: later than that it answers 503, within a second in all."""
 KEEPER_SECONDS = 2.0
 """For Redis, where nobody waits."""
-POOL_SIZE = 16
-LOCK_SECONDS = 3.0
-"""A statement's wait for a lock; a move of the migration holds one for a fraction of that."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,10 @@ class Service:
 def create(settings: Settings) -> Service:
     """The service for `settings`, nothing of it running."""
     app = Flask("auth_app")
-    engine = engine_for(
+    engine = service_engine(
         settings.auth_database_url,
         name="auth service",
-        pool_size=POOL_SIZE,
-        statement_seconds=settings.database_timeout_seconds,
-        lock_seconds=min(LOCK_SECONDS, settings.database_timeout_seconds),
-        gives_up=True,
+        timeout_seconds=settings.database_timeout_seconds,
     )
     path = settings.legacy_sqlite_path
     truth = Truth(LegacyFile(path) if path else None, engine, undo_after=settings.undo_after_seconds)

@@ -17,6 +17,9 @@ from service_kit.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
+_SERVICE_POOL = 16
+_SERVICE_LOCK_SECONDS = 3.0
+"""A statement's wait for a lock; a move of the migration holds one for a fraction of that."""
 _LATE_SECONDS = 0.5
 """How much later than its own limit a server may tell that a statement has met it."""
 _AWAY_CLASSES = ("08", "53", "57")  # connection exception, insufficient resources, operator intervention
@@ -72,6 +75,18 @@ def engine_for(
     if gives_up:
         frozen_server.watch(engine, statement_seconds + _LATE_SECONDS)
     return engine
+
+
+def service_engine(url: str, *, name: str, timeout_seconds: float) -> Engine:
+    """The engine behind a service's requests, on which no statement waits longer than `timeout_seconds`."""
+    return engine_for(
+        url,
+        name=name,
+        pool_size=_SERVICE_POOL,
+        statement_seconds=timeout_seconds,
+        lock_seconds=min(_SERVICE_LOCK_SECONDS, timeout_seconds),
+        gives_up=True,
+    )
 
 
 @contextmanager

@@ -122,6 +122,18 @@ def migration_database_url(fresh_database: Callable[[str], str]) -> str:
     return fresh_database("migration_db")
 
 
+@pytest.fixture
+def database_urls(
+    user_database_url: str, auth_database_url: str, migration_database_url: str
+) -> dict[str, str]:
+    """All three, by the names of their settings."""
+    return {
+        "user_database_url": user_database_url,
+        "auth_database_url": auth_database_url,
+        "migration_database_url": migration_database_url,
+    }
+
+
 _numbers = itertools.count(1)
 
 

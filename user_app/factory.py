@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from migration.drain import drain_user_db
 from service_kit import http
-from service_kit.db import engine_for
+from service_kit.db import service_engine
 from service_kit.errors import Unavailable
 from service_kit.events.feed import feed_blueprint
 from service_kit.events.status import readiness
@@ -26,10 +26,6 @@ from user_app.use_cases.registration import Registration
 from user_app.use_cases.settling import Settling
 from user_app.views import internal, public
 
-POOL_SIZE = 16
-LOCK_SECONDS = 3.0
-"""A statement's wait for a lock; a move of the migration holds one for a fraction of that."""
-
 
 @dataclass(frozen=True)
 class Service:
@@ -43,13 +39,10 @@ class Service:
 def create(settings: Settings) -> Service:
     """The service for `settings`, nothing of it running."""
     app = Flask("user_app")
-    engine = engine_for(
+    engine = service_engine(
         settings.user_database_url,
         name="user service",
-        pool_size=POOL_SIZE,
-        statement_seconds=settings.database_timeout_seconds,
-        lock_seconds=min(LOCK_SECONDS, settings.database_timeout_seconds),
-        gives_up=True,
+        timeout_seconds=settings.database_timeout_seconds,
     )
     truth = _truth(settings, engine)
     http.init_app(

@@ -16,15 +16,11 @@ from tests.support.environment import service_environment
 
 
 @pytest.fixture
-def session(
-    tmp_path: Path, user_database_url: str, auth_database_url: str, migration_database_url: str
-) -> Iterator[Session]:
+def session(tmp_path: Path, database_urls: dict[str, str]) -> Iterator[Session]:
     legacy.make(tmp_path / "users.db", Random(1))
     environ = service_environment(
+        database_urls,
         legacy_sqlite_path=tmp_path / "users.db",
-        user_database_url=user_database_url,
-        auth_database_url=auth_database_url,
-        migration_database_url=migration_database_url,
         redis_url="redis://127.0.0.1:1/0",
     )
     with open_session(load("worker", environ)) as opened:

@@ -25,15 +25,11 @@ def services(make_services: Make) -> Services:
 
 
 @pytest.fixture
-def session(
-    services: Services, user_database_url: str, auth_database_url: str, migration_database_url: str
-) -> Iterator[Session]:
+def session(services: Services, database_urls: dict[str, str]) -> Iterator[Session]:
     """The toolkit on the same file, its copy done: every row has been captured and applied."""
     environ = service_environment(
+        database_urls,
         legacy_sqlite_path=services.legacy,
-        user_database_url=user_database_url,
-        auth_database_url=auth_database_url,
-        migration_database_url=migration_database_url,
         redis_url="redis://127.0.0.1:1/0",
     )
     with open_session(load("worker", environ)) as opened:

@@ -33,16 +33,12 @@ def legacy(file_path: Path) -> Iterator[sqlite3.Connection]:
 def environ(
     file_path: Path,
     legacy: sqlite3.Connection,
-    user_database_url: str,
-    auth_database_url: str,
-    migration_database_url: str,
+    database_urls: dict[str, str],
 ) -> dict[str, str]:
     """Settings of a worker on that file, with nobody at the address of Redis."""
     return service_environment(
+        database_urls,
         legacy_sqlite_path=file_path,
-        user_database_url=user_database_url,
-        auth_database_url=auth_database_url,
-        migration_database_url=migration_database_url,
         redis_url="redis://127.0.0.1:1/0",
     )
 

@@ -36,17 +36,13 @@ def legacy(file_path: Path) -> Iterator[sqlite3.Connection]:
 def environ(
     file_path: Path,
     legacy: sqlite3.Connection,
-    user_database_url: str,
-    auth_database_url: str,
-    migration_database_url: str,
+    database_urls: dict[str, str],
     redis_url: str,
 ) -> dict[str, str]:
     """Settings with a real Redis."""
     return service_environment(
+        database_urls,
         legacy_sqlite_path=file_path,
-        user_database_url=user_database_url,
-        auth_database_url=auth_database_url,
-        migration_database_url=migration_database_url,
         redis_url=redis_url,
         migration_lease_seconds=2,
     )

@@ -17,9 +17,7 @@ from tests.support.environment import service_environment
 @pytest.fixture
 def examine(
     file_path: Path,
-    user_database_url: str,
-    auth_database_url: str,
-    migration_database_url: str,
+    database_urls: dict[str, str],
     redis_url: str,
 ) -> Callable[..., Answer]:
     """Doctor on whatever the test put at `file_path`; keywords change settings."""
@@ -27,9 +25,7 @@ def examine(
     def run(**changed: object) -> Answer:
         values: dict[str, object] = {
             "legacy_sqlite_path": file_path,
-            "user_database_url": user_database_url,
-            "auth_database_url": auth_database_url,
-            "migration_database_url": migration_database_url,
+            **database_urls,
             "redis_url": redis_url,
         }
         with open_session(load("worker", service_environment({**values, **changed}))) as session:

@@ -33,15 +33,11 @@ def legacy(tmp_path: Path, journal_mode: str) -> Iterator[Legacy]:
 
 
 @pytest.fixture
-def session(
-    legacy: Legacy, user_database_url: str, auth_database_url: str, migration_database_url: str
-) -> Iterator[Session]:
+def session(legacy: Legacy, database_urls: dict[str, str]) -> Iterator[Session]:
     """The toolkit's session on the file, before anything is installed."""
     environ = service_environment(
+        database_urls,
         legacy_sqlite_path=legacy.path,
-        user_database_url=user_database_url,
-        auth_database_url=auth_database_url,
-        migration_database_url=migration_database_url,
         redis_url="redis://127.0.0.1:1/0",
     )
     with open_session(load("worker", environ)) as opened:
@@ -62,13 +58,10 @@ def captured(file: RawFile) -> RawFile:
 
 
 @pytest.fixture
-def environ(session: Session) -> dict[str, str]:
-    settings = session.settings
+def environ(session: Session, database_urls: dict[str, str]) -> dict[str, str]:
     return service_environment(
-        legacy_sqlite_path=settings.legacy_sqlite_path,
-        user_database_url=settings.user_database_url,
-        auth_database_url=settings.auth_database_url,
-        migration_database_url=settings.migration_database_url,
+        database_urls,
+        legacy_sqlite_path=session.settings.legacy_sqlite_path,
         redis_url="redis://127.0.0.1:1/0",
         migration_actor="olga",
         cutover_budget_ms=20000,

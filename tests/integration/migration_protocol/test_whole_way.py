@@ -21,13 +21,10 @@ _COMMAND = "import sys; from migration.cli.group import migration_group; migrati
 
 
 @pytest.fixture
-def environ(session: Session, redis_url: str) -> dict[str, str]:
-    settings = session.settings
+def environ(session: Session, database_urls: dict[str, str], redis_url: str) -> dict[str, str]:
     return service_environment(
-        legacy_sqlite_path=settings.legacy_sqlite_path,
-        user_database_url=settings.user_database_url,
-        auth_database_url=settings.auth_database_url,
-        migration_database_url=settings.migration_database_url,
+        database_urls,
+        legacy_sqlite_path=session.settings.legacy_sqlite_path,
         redis_url=redis_url,
         cutover_budget_ms=20000,
     )
