@@ -150,7 +150,7 @@ class Gateway(ServiceProcess):
             "redis_url": redis_url,
             "gateway_port": self.port,
             "gateway_metrics_port": self.metrics_port,
-            "redis_timeout_ms": 500,  # a busy machine that runs tests is not an outage
+            "redis_timeout_ms": 2000,  # for every single request that a test sends
             **settings,
         }
         super().__init__("gateway_app", service_environment(values), self.port, folder)

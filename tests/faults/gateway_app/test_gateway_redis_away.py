@@ -132,7 +132,10 @@ def test_connections_that_redis_drops_cost_nobody_anything(tmp_path: Path, own_r
 
 def test_a_revoked_token_stays_out_whatever_redis_does(tmp_path: Path, own_redis: Redis) -> None:
     issued = KEYS.sign(7, "a@example.com", 600)
-    with Upstream() as service, running(tmp_path, own_redis.url, user_service_urls=service.url) as gateway:
+    with (
+        Upstream() as service,
+        running(tmp_path, own_redis.url, user_service_urls=service.url, redis_timeout_ms=250) as gateway,
+    ):
         with RedisClient.from_url(own_redis.url) as client:
             client.set(token_key(issued.claims.token_id), "1")
         process = server(own_redis)
