@@ -137,7 +137,7 @@ def replay_command(consumer: str, position: int, wait: float, as_json: bool) -> 
 def retire_command(consumer: str, as_json: bool) -> None:
     """Forget a consumer that will never run again, so that old events need not be kept for it."""
     with answering("events retire", as_json) as answer, _stores(answer) as stores:
-        home = next((each for each in stores.values() if cursors.find(each, consumer) is not None), None)
+        home = _found_home(stores, consumer)
         reason = decisions.keeps_from_retiring(home, consumer) if home else None
         if answer.issues or reason:
             message = f"{consumer} cannot be retired: {reason or 'a store is out of reach'}"
@@ -172,12 +172,16 @@ def _stores(answer: Answer) -> Iterator[dict[str, Connection]]:
 
 def _home(stores: dict[str, Connection], consumer: str, answer: Answer) -> Connection:
     """The connection to the database where `consumer` keeps its cursor."""
-    homes = [each for each in stores.values() if cursors.find(each, consumer) is not None]
-    if homes:
-        return homes[0]
+    home = _found_home(stores, consumer)
+    if home is not None:
+        return home
     return answer.refuse(
         "unknown_consumer", f"no consumer {consumer!r} has ever run", "flask events status lists them"
     )
+
+
+def _found_home(stores: dict[str, Connection], consumer: str) -> Connection | None:
+    return next((each for each in stores.values() if cursors.find(each, consumer) is not None), None)
 
 
 def _consumers(connection: Connection, wanted: str | None) -> list[str]:
