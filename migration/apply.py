@@ -5,7 +5,7 @@ moves the cursor. It may come twice, late or never: a version per key keeps olde
 epoch that the batch was read at keeps it out of a database that has moved on (docs/protocol.md, "Forward applier").
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -19,6 +19,7 @@ from migration.message import BEGIN, COMMIT, Message, transaction_by_messages
 from migration.ranges import lock_keys
 from migration.sides import USER, Known, Look, Side
 from migration.values import Reject
+from service_kit.db import insert_rows
 from service_kit.events.store import NewEvent, append_many
 from service_kit.steps import step
 from service_kit.truth.phase import PHASE_LOCK, follow
@@ -181,18 +182,22 @@ def _write(connection: Connection, side: Side, work: _Work, seq: int, had_reject
         connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
     side.remove(connection, work.gone)
     side.write(connection, work.halves)
-    gone = set(work.gone)
-    connection.exec_driver_sql(
-        "INSERT INTO migration_versions (key, seq, deleted)"
-        " SELECT key, %(seq)s, deleted FROM unnest(%(keys)s::bigint[], %(gone)s::boolean[]) AS new (key, deleted)"
-        " ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, deleted = excluded.deleted",
-        {"seq": seq, "keys": work.keys, "gone": [key in gone for key in work.keys]},
-    )
+    note_versions(connection, work.keys, set(work.gone), seq)
     if had_rejects or work.rejects:
         note_rejects(connection, work.keys, work.rejects, seq)
     append_many(connection, work.events)
     if several:
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def note_versions(connection: Connection, keys: Sequence[int], gone: Collection[int], seq: int) -> None:
+    """`keys` are at log entry `seq` now, those of `gone` without a row."""
+    insert_rows(
+        connection,
+        "migration_versions (key, seq, deleted)",
+        [(key, seq, key in gone) for key in keys],
+        "ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, deleted = excluded.deleted",
+    )
 
 
 def note_rejects(connection: Connection, keys: Sequence[int], rejects: Sequence[Reject], seq: int) -> None:

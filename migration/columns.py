@@ -8,8 +8,8 @@ are *plain* when, beyond that, they need no conversion (`values.convert`) and no
 a portion is not plain, the portion without such rows may be (`PLAIN_ROW`).
 """
 
-import re
 import sqlite3
+import string
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,8 +45,9 @@ PLAIN_ROW = (
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _DATE_SHAPE = b"0000-00-00 00:00:00\n"
-_ALL_BCRYPT = re.compile(rb"(?:\$2[abxy]\$[0-9][0-9]\$[!-~]{53}\n)*")
-_SALT_LENGTH = 29
+_BCRYPT_SIGNS = (b"$", b"2", b"abxy", b"$", string.digits.encode(), string.digits.encode(), b"$")
+_BCRYPT_LENGTH, _SALT_LENGTH = 60, 29
+_VISIBLE = bytes(range(ord("!"), ord("~") + 1))
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,12 @@ class Columns:
     dates: bytes
     hashes: bytes
 
-    def salts(self) -> list[bytes]:
-        """What `values.salt_of` says of each hash."""
-        hashes = self.hashes.split(b"\n")
-        if _ALL_BCRYPT.fullmatch(self.hashes + b"\n"):
-            return [one[:_SALT_LENGTH] for one in hashes]
-        salts = (salt_of(one.decode(errors="replace")) for one in hashes)
-        return [NULL if salt is None else salt.encode() for salt in salts]
+    def salts(self) -> bytes:
+        """A column of what `values.salt_of` says of each hash."""
+        if _are_bcrypt(self.hashes, self.rows):
+            return _beginnings(self.hashes)
+        salts = (salt_of(one.decode(errors="replace")) for one in self.hashes.split(b"\n"))
+        return b"\n".join(NULL if salt is None else salt.encode() for salt in salts)
 
 
 def read(connection: sqlite3.Connection, first: int, last: int, condition: str = "1") -> Columns | None:
@@ -116,3 +116,21 @@ def _are_plain_dates(dates: bytes, count: int) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _are_bcrypt(hashes: bytes, rows: int) -> bool:
+    """Whether each line is `$2b$12$` and 53 visible signs. Place by place over all lines, where each has its length."""
+    line = _BCRYPT_LENGTH + 1
+    return (
+        len(hashes) == rows * line - 1
+        and hashes.translate(None, _VISIBLE) == hashes[_BCRYPT_LENGTH::line] == b"\n" * (rows - 1)
+        and not any(hashes[place::line].translate(None, signs) for place, signs in enumerate(_BCRYPT_SIGNS))
+    )
+
+
+def _beginnings(hashes: bytes) -> bytes:
+    """The salts of lines that are all bcrypt hashes."""
+    salts = bytearray(b"\n" * ((len(hashes) + 1) // (_BCRYPT_LENGTH + 1) * (_SALT_LENGTH + 1)))
+    for place in range(_SALT_LENGTH):
+        salts[place :: _SALT_LENGTH + 1] = hashes[place :: _BCRYPT_LENGTH + 1]
+    return bytes(salts[:-1])

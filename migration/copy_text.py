@@ -26,7 +26,7 @@ def plain_text(columns: Columns) -> tuple[bytes, bytes]:
     users = zip(
         keys, columns.emails.split(b"\n"), columns.names.split(b"\n"), columns.dates.split(b"\n"), strict=True
     )
-    credentials = zip(keys, columns.hashes.split(b"\n"), columns.salts(), strict=True)
+    credentials = zip(keys, columns.hashes.split(b"\n"), columns.salts().split(b"\n"), strict=True)
     return (
         _USER_TAIL.join(map(b"\t".join, users)) + _USER_TAIL,
         b"\n".join(map(b"\t".join, credentials)) + b"\n",

@@ -82,7 +82,7 @@ def source_digests(connection: sqlite3.Connection, first: int, last: int) -> dic
             rows, columns.filled, _digest(columns.keys, columns.emails, columns.names, columns.dates)
         ),
         "auth_db": Digest(
-            rows, rows - salts.count(NULL), _digest(columns.keys, columns.hashes, b"\n".join(salts))
+            rows, rows - salts.split(b"\n").count(NULL), _digest(columns.keys, columns.hashes, salts)
         ),
     }
 

@@ -57,6 +57,11 @@ def border_key(connection: sqlite3.Connection, first: int, last: int, rows: int)
     return None if row is None else int(row[0])
 
 
+def count(connection: sqlite3.Connection, first: int, last: int) -> int:
+    """The number of rows in the range."""
+    return int(connection.execute(_COUNT, (first, last)).fetchone()[0])
+
+
 @contextmanager
 def limited(connection: sqlite3.Connection) -> Iterator[None]:
     """SQLite refuses (sqlite3.DataError) to build or read a value above LARGEST_TEXT_BYTES inside of the block."""
@@ -90,7 +95,7 @@ def _range(connection: sqlite3.Connection, first: int, last: int) -> Iterator[Pa
     if part is not None:
         yield part
         return
-    rows = connection.execute(_COUNT, (first, last)).fetchone()[0]
+    rows = count(connection, first, last)
     border = border_key(connection, first, last, rows // 2) if rows > 1 else None
     if border is None:
         yield _converted(connection, first, last)

@@ -26,7 +26,7 @@ from migration.throttle import Throttle
 
 CHUNK_SECONDS = {COPY: 0.4, VERIFY: 1.0}
 """A chunk should take so long: a pause takes effect behind it, and appliers wait for a copied one."""
-FIRST_ROWS, FEWEST_ROWS = 10_000, 200
+FIRST_ROWS, FEWEST_ROWS = {COPY: 10_000, VERIFY: 50_000}, 200
 MOST_ROWS = {COPY: 50_000, VERIFY: 200_000}  # a copied chunk is in memory
 _GROWTH = 4
 RESEND_SECONDS = 10.0
@@ -153,6 +153,6 @@ def _rows_for_next(connection: Connection, plan: Plan) -> int:
         (plan.id,),
     ).one()
     if not rows or not seconds:
-        return FIRST_ROWS
+        return FIRST_ROWS[plan.kind]
     wanted = float(rows) / float(seconds) * CHUNK_SECONDS[plan.kind]
     return int(max(FEWEST_ROWS, min(wanted, _GROWTH * largest, MOST_ROWS[plan.kind])))

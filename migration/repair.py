@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from migration.answer import refused
-from migration.apply import APPLY_LOCK, note_rejects
+from migration.apply import APPLY_LOCK, note_rejects, note_versions
 from migration.batch import Blocked, present_rows
 from migration.capture import look
 from migration.ranges import lock_keys
@@ -85,10 +85,5 @@ def _mend(connection: Connection, side: Side, truth: _Truth) -> None:
     side.remove(connection, keys)
     halves = {key: side.half(row) for key, row in rows.items() if isinstance(row, TargetRow)}
     side.write(connection, list(halves.values()))
-    connection.exec_driver_sql(
-        "INSERT INTO migration_versions (key, seq, deleted)"
-        " SELECT key, %(seq)s, deleted FROM unnest(%(keys)s::bigint[], %(gone)s::boolean[]) AS new (key, deleted)"
-        " ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, deleted = excluded.deleted",
-        {"seq": truth.seq, "keys": keys, "gone": [key not in halves for key in keys]},
-    )
+    note_versions(connection, keys, set(keys) - set(halves), truth.seq)
     note_rejects(connection, keys, [row for row in rows.values() if isinstance(row, Reject)], truth.seq)

@@ -1,6 +1,6 @@
 """The two halves of an account in PostgreSQL: for each database, how its rows are read, written and told about.
 
-Everything is done for many keys in one statement; arrays travel as parameters.
+Everything is done for many keys in one statement.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from migration.batch import Entry
 from migration.changes import password_event, profile_event
 from migration.message import Message
 from migration.values import CredentialRow, TargetRow, UserRow
+from service_kit.db import insert_rows
 from service_kit.events.store import NewEvent
 
 
@@ -85,17 +86,15 @@ class Side:
 
     def write(self, connection: Connection, halves: Sequence[tuple[Any, ...]]) -> None:
         """Insert or overwrite; a row that is the same already is left alone."""
-        if not halves:
-            return
         names = (self.key, *self.columns)
-        arrays = ", ".join(f"%s::{kind}[]" for kind in ("bigint", *self.columns.values()))
         mine = ", ".join(f"{self.table}.{name}" for name in self.columns)
         theirs = ", ".join(f"excluded.{name}" for name in self.columns)
-        connection.exec_driver_sql(
-            f"INSERT INTO {self.table} ({', '.join(names)}) SELECT * FROM unnest({arrays})"  # noqa: S608
-            f" ON CONFLICT ({self.key}) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in self.columns)},"
+        insert_rows(
+            connection,
+            f"{self.table} ({', '.join(names)})",
+            halves,
+            f"ON CONFLICT ({self.key}) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in self.columns)},"
             f" {self.touch} WHERE ({mine}) IS DISTINCT FROM ({theirs})",
-            tuple(list(column) for column in zip(*halves, strict=True)),
         )
 
     def remove(self, connection: Connection, keys: Sequence[int]) -> None:

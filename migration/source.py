@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from migration.extract import count, portions
 from migration.file_schema import TABLE
 from migration.plan import Plan
 from migration.session import Session
@@ -17,7 +18,6 @@ from migration.snapshot import Snapshot, SnapshotMissing, folder, opened, take, 
 from service_kit.truth.legacy_file import transaction
 
 _COUNTED_AT_ONCE = 50_000
-_COUNT = f"SELECT count(*), max(id) FROM (SELECT id FROM {TABLE} WHERE id >= ? ORDER BY id LIMIT ?)"  # noqa: S608
 LIVE = ""
 """In place of a snapshot's name."""
 
@@ -68,18 +68,13 @@ def live_or_snapshot(session: Session, plan_id: str) -> Snapshot:
         seen = usable(connection)
         first, last = connection.execute(f"SELECT min(id), max(id) FROM {TABLE}").fetchone()  # noqa: S608
     with closing(session.file.open()) as connection:
-        rows = _count(connection)
+        rows = 0 if first is None else _count(connection, first, last)
     return Snapshot(
         LIVE, seen.state.epoch, seen.state.file_id or "", seen.last_seq, rows, first or 0, last or 0
     )
 
 
-def _count(connection: sqlite3.Connection) -> int:
+def _count(connection: sqlite3.Connection, first: int, last: int) -> int:
     """How many rows there are, in short reads: a long one would keep writers waiting."""
-    total, after = 0, -(2**63)
-    while True:
-        rows, last = connection.execute(_COUNT, (after, _COUNTED_AT_ONCE)).fetchone()
-        total += rows
-        if rows < _COUNTED_AT_ONCE or last == 2**63 - 1:
-            return total
-        after = last + 1
+    *full, rest = portions(connection, first, last, _COUNTED_AT_ONCE)
+    return len(full) * _COUNTED_AT_ONCE + count(connection, *rest)

@@ -5,8 +5,10 @@ that died with its server is noticed before it is used, so a service recovers by
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -130,3 +132,19 @@ def broken_constraint(error: DBAPIError) -> str | None:
     diagnostics = getattr(error.orig, "diag", None)
     name: str | None = getattr(diagnostics, "constraint_name", None)
     return name
+
+
+def insert_rows(
+    connection: Connection, into: str, rows: Sequence[Sequence[Any]], behind: str = "", row: str | None = None
+) -> None:
+    """`INSERT INTO {into} VALUES ... {behind}`, all rows in one statement; nothing without rows.
+
+    `row`: the place holders of one row in brackets, where they are more than one `%s` per value. PostgreSQL plans
+    VALUES faster than arrays that travel as parameters, which counts where a client waits for a single row.
+    """
+    if rows:
+        place_holders = row or f"({', '.join(['%s'] * len(rows[0]))})"
+        connection.exec_driver_sql(
+            f"INSERT INTO {into} VALUES {', '.join([place_holders] * len(rows))} {behind}",  # noqa: S608
+            tuple(chain.from_iterable(rows)),
+        )

@@ -8,23 +8,15 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from service_kit.db import insert_rows
 from service_kit.events import catalog
 from service_kit.events.envelope import Event, to_json
 from service_kit.ids import uuid7
 
 COLUMNS = "position, CAST(event_id AS TEXT) AS id, type, user_id, data, occurred_at, version, recorded_at"
 
-_APPEND = """
-INSERT INTO events (event_id, type, version, user_id, data, occurred_at)
-VALUES (%s, %s, %s, %s, %s, COALESCE(%s, clock_timestamp()))
-"""
-_APPEND_MANY = """
-INSERT INTO events (event_id, type, version, user_id, data, occurred_at)
-SELECT event_id, type, version, user_id, data, COALESCE(occurred_at, clock_timestamp())
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::json[], %s::timestamptz[])
-    WITH ORDINALITY AS new (event_id, type, version, user_id, data, occurred_at, place)
-ORDER BY place
-"""
+_EVENTS = "events (event_id, type, version, user_id, data, occurred_at)"
+_EVENT = "(%s, %s, %s, %s, %s, COALESCE(%s, clock_timestamp()))"
 _READ = f"SELECT {COLUMNS} FROM events WHERE position > %s ORDER BY position LIMIT %s"  # noqa: S608
 _BOUNDS = """
 SELECT COALESCE((SELECT position FROM events WHERE position IS NOT NULL ORDER BY position LIMIT 1),
@@ -62,17 +54,13 @@ def append(
     Raises:
         ValueError: unknown type, data without a key of that type, a time without its zone, NaN.
     """
-    new_id = event_id or uuid7()
-    row = _row(NewEvent(event_type, user_id, data, occurred_at, new_id))
-    connection.exec_driver_sql(_APPEND, row)
-    return new_id
+    return append_many(connection, [NewEvent(event_type, user_id, data, occurred_at, event_id)])[0]
 
 
 def append_many(connection: Connection, events: Iterable[NewEvent]) -> list[UUID]:
     """Append all, in this order, in one statement. Returns their ids, and raises, as `append` does."""
     rows = [_row(event) for event in events]
-    if rows:
-        connection.exec_driver_sql(_APPEND_MANY, tuple(list(column) for column in zip(*rows, strict=True)))
+    insert_rows(connection, _EVENTS, rows, row=_EVENT)
     return [UUID(row[0]) for row in rows]
 
 

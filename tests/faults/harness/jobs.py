@@ -221,7 +221,8 @@ def _some_chunk(session: Session, plan_id: str, rng: random.Random) -> int | Non
 
 def _small_chunks() -> None:
     """Files of some tens of rows are to have several chunks, and seeds are to take seconds."""
-    passes.FIRST_ROWS, passes.FEWEST_ROWS = 7, 5
+    passes.FEWEST_ROWS = 5
+    passes.FIRST_ROWS = dict.fromkeys(passes.FIRST_ROWS, 7)
     passes.MOST_ROWS = dict.fromkeys(passes.MOST_ROWS, 9)
     passes.RESEND_SECONDS, passes.RETRY_SECONDS = 0.5, 0.05
     follow_pass.POLL_SECONDS = 0.03

@@ -46,7 +46,7 @@ def environ(
 @pytest.fixture
 def session(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """The toolkit's session behind `dual-write`; chunks are small, so that there are several."""
-    monkeypatch.setattr(passes, "FIRST_ROWS", 40)
+    monkeypatch.setattr(passes, "FIRST_ROWS", dict.fromkeys(passes.FIRST_ROWS, 40))
     monkeypatch.setattr(passes, "MOST_ROWS", dict.fromkeys(passes.MOST_ROWS, 40))
     monkeypatch.setattr(passes, "FEWEST_ROWS", 20)
     with open_session(load("worker", environ)) as opened:
