@@ -17,16 +17,17 @@ from devstack.process import Daemon
 from devstack.schema import PROJECT
 from migration.session import Session, open_session
 from service_kit.settings import load
+from service_kit.truth.phase import PHASE_LOCK
 from tests.integration.migration_copy.support import accounts, make_file, plain_accounts, query
 from tests.support.environment import service_environment
 from tests.support.waiting import wait_until
 
-USERS = 6_000
+USERS = 25_000
 
 
 @pytest.fixture
 def legacy(file_path: Path) -> Iterator[sqlite3.Connection]:
-    """Enough users for several chunks of the usual size."""
+    """Enough users for several chunks of the first size."""
     connection = make_file(file_path, USERS)
     yield connection
     connection.close()
@@ -167,21 +168,23 @@ def test_it_goes_on_after_worker_command_and_redis_died(
     command.communicate()
     # a worker dies with chunks in its hands
     query(plain_session.migration, "UPDATE chunks SET queued_at = now() - interval '1 hour'")
-    worker = celery.worker()
-    command = _start(environ, "copy", "--json")
-    wait_until(lambda: _leases(plain_session) > 0, 60, "a lease")
-    worker.kill()
-    os.killpg(command.pid, signal.SIGKILL)
-    command.communicate()
-    assert _chunks_done(plain_session) < USERS
+    with plain_session.auth.begin() as held:
+        held.exec_driver_sql(f"SELECT pg_advisory_xact_lock({PHASE_LOCK})")  # half a chunk, and no further
+        worker = celery.worker()
+        command = _start(environ, "copy", "--json")
+        wait_until(lambda: _halves_done(plain_session) == 2, 60, "half a chunk of each process")
+        worker.kill()
+        os.killpg(command.pid, signal.SIGKILL)
+        command.communicate()
+    assert _chunks_done(plain_session) == 0
     celery.worker()
     assert _flask(environ, "copy")["phase"] == "copied"
     assert accounts(plain_session) == plain_accounts(legacy)
     assert _flask(environ, "verify")["phase"] == "verified"
 
 
-def _leases(session: Session) -> int:
-    return int(query(session.migration, "SELECT COALESCE(sum(token), 0) FROM chunks")[0][0])
+def _halves_done(session: Session) -> int:
+    return int(query(session.user, "SELECT count(*) FROM migration_chunks")[0][0])
 
 
 def test_workers_and_beat_end_a_copy_that_no_command_watches(
