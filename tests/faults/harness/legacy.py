@@ -3,6 +3,7 @@ toolkit: plain sqlite3 and psycopg2."""
 
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +54,25 @@ def _date(rng: random.Random) -> Any:
 
 def rows_of_file(path: Path) -> dict[int, Row]:
     """What the file holds."""
-    file = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)
-    try:
+    with closing(_open(path)) as file:
         return {
             row[0]: row[1:] for row in file.execute("SELECT id, email, password, name, created_at FROM users")
         }
-    finally:
-        file.close()
 
 
 def state_of_file(path: Path) -> tuple[int, str]:
     """(epoch, phase)."""
-    file = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)
-    try:
-        found = file.execute("SELECT epoch, phase FROM migration_state").fetchone()
-        return (found[0], found[1])
-    except sqlite3.OperationalError:
-        return (0, "legacy")
-    finally:
-        file.close()
+    with closing(_open(path)) as file:
+        known = file.execute("SELECT 1 FROM sqlite_master WHERE name = 'migration_state'").fetchone()
+        if known is None:
+            return (0, "legacy")
+        epoch, phase = file.execute("SELECT epoch, phase FROM migration_state").fetchone()
+        return (epoch, phase)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Not read-only: whoever comes first after a process that died in its commit has to take that back."""
+    return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=10)
 
 
 def rows_of_databases(user_dsn: str, auth_dsn: str) -> tuple[dict[int, Row], list[str]]:
