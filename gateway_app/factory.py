@@ -57,10 +57,14 @@ class Gateway:
         self._add_gauges()
 
     async def start(self) -> None:
-        """Starts everything. OSError when the port is taken."""
+        """Starts everything; the port last of what a request needs, or the first ones would be refused.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        await self._redis.start()
         await self.server.start()
         self._journal.start()
-        await self._redis.start()
         self._checks.start()
 
     async def drain(self, notice: float, grace: float) -> bool:

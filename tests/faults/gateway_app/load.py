@@ -14,8 +14,8 @@ from tests.support.gateway import Client, Gateway
 class Load:
     """Clients that repeat one request over kept-alive connections, from entering to leaving the block.
 
-    `outcomes` counts statuses and names of errors; `slowest` is in seconds. A client whose connection the gateway
-    ends between two requests connects anew.
+    `outcomes` counts statuses and names of errors, `said` keeps an answer of each status; `slowest` is in seconds. A
+    client whose connection the gateway ends between two requests connects anew.
     """
 
     gateway: Gateway
@@ -25,6 +25,7 @@ class Load:
     body: Any = None
     clients: int = 8
     outcomes: Counter[str] = field(default_factory=Counter)
+    said: dict[str, bytes] = field(default_factory=dict)
     slowest: float = 0.0
     _stopped: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Load:
                 return
             try:
                 answer = client.request(self.method, self.target, self.headers, self.body)
+                self.said.setdefault(str(answer.status), answer.body)
                 self._note(str(answer.status), started)
                 if answer.all("connection") == ["close"]:
                     client.close()

@@ -3,6 +3,7 @@
 import signal
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -79,6 +80,31 @@ def test_without_redis_nothing_fails_or_hangs_and_all_is_well_when_it_is_back(
             else:
                 process.send_signal(signal.SIGCONT)
             wait_until(lambda: status(gateway) == 200, 10, "recovery")
+
+
+def test_the_port_opens_when_revocations_can_be_asked_for(tmp_path: Path, own_redis: Redis) -> None:
+    declare_ready(own_redis.url)
+    redis, port = server(own_redis), urlsplit(own_redis.url).port
+    with Upstream() as service:
+        gateway = Gateway(tmp_path, own_redis.url, user_service_urls=service.url)
+        redis.send_signal(signal.SIGSTOP)
+        try:
+            gateway.start(path="")
+            process = psutil.Process(gateway.pid)
+            wait_until(
+                lambda: any(one.raddr and one.raddr.port == port for one in process.net_connections()),
+                20,
+                "the gateway at Redis",
+            )
+            listening = [one for one in process.net_connections() if one.status == psutil.CONN_LISTEN]
+            assert gateway.port not in {one.laddr.port for one in listening}
+        finally:
+            redis.send_signal(signal.SIGCONT)
+        try:
+            wait_until(lambda: gateway.status("/readyz") == 200, 20, "the port")
+            assert status(gateway) == 200
+        finally:
+            gateway.stop()
 
 
 def test_one_request_waits_for_a_frozen_redis_no_longer_than_its_budget_in_all(
