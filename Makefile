@@ -5,7 +5,7 @@
 
 RUN := .venv/bin/python
 SEEDS ?= 20
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 
 help: ## show this list
