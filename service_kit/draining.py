@@ -38,8 +38,3 @@ def init_app(app: Flask) -> Draining:
     app.after_request(announce)
     app.extensions["draining"] = draining
     return draining
-
-
-def begin_on_signal(app: Flask) -> None:
-    """In a server's worker process: begin at `SIGNAL`. Main thread only."""
-    signal.signal(SIGNAL, app.extensions["draining"].begin)

@@ -10,16 +10,20 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
+from flask import Flask
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 
-from service_kit import draining
+from service_kit import draining, signals
 
 DRAIN_SECONDS = 30
 """For the requests in flight, once the port is closed."""
 _PR_SET_PDEATHSIG = 1
+_TO_STOP = {signal.SIGTERM, signal.SIGINT}
+_RECEIVED = _TO_STOP | {draining.SIGNAL}
 
 
 class _Server(Granian):  # type: ignore[misc, valid-type]  # a class that depends on the interpreter
@@ -48,7 +52,7 @@ def serve(factory: str, *, host: str, port: int, threads: int, notice: float, **
     once. `options` go to Granian. SystemExit when the port is taken.
     """
     _refuse_taken(host, port)
-    signal.signal(draining.SIGNAL, signal.SIG_IGN)  # inherited: a worker that still starts must not die of it
+    _receive_signals(signal.SIG_IGN)
     server = _Server(
         factory,
         factory=True,
@@ -75,6 +79,25 @@ def _refuse_taken(host: str, port: int) -> None:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         raise SystemExit(f"port {port} on {host} cannot be used: {error.strerror}") from error
+
+
+def _receive_signals(announce: Callable[..., object] | signal.Handlers) -> None:
+    """From now on; until Granian sets its handlers, the signals to stop just end the process."""
+    for number in _TO_STOP:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(draining.SIGNAL, announce)
+    signals.receive(_RECEIVED)
+
+
+def enter_worker() -> None:
+    """Called first in a worker process: it dies with its parent, and signals wait until `receive_in_worker`."""
+    die_with_parent()
+    signals.block(_RECEIVED)
+
+
+def receive_in_worker(app: Flask) -> None:
+    """Called last in a worker process, in its main thread: it announces its end and stops when it is told to."""
+    _receive_signals(app.extensions["draining"].begin)
 
 
 def die_with_parent() -> None:

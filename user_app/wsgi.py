@@ -2,17 +2,16 @@
 
 from flask import Flask
 
-from service_kit import draining, log, settings
-from service_kit.server import die_with_parent
+from service_kit import log, server, settings
 from user_app import factory
 
 
 def application() -> Flask:
     """The WSGI application of the user service, its background work begun."""
-    die_with_parent()
+    server.enter_worker()
     loaded = settings.load("user")
     log.setup("user", loaded.log_level)
     service = factory.create(loaded)
-    draining.begin_on_signal(service.app)
     service.sweeper.start()
+    server.receive_in_worker(service.app)
     return service.app

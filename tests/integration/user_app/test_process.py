@@ -1,5 +1,6 @@
 """`python -m user_app` as a process: it starts with right settings only, and ends without losing a request."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -7,15 +8,18 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from flask import Flask
 
 from devstack.ports import free_port
 from devstack.schema import PROJECT
+from service_kit import draining
 from tests.integration.user_app.support import HttpServer, identity_headers
 from tests.support.environment import GATEWAY_API_KEY, service_environment
 from tests.support.service import ServiceProcess
+from tests.support.signals import takers
 from tests.support.waiting import wait_until
 
 Start = Callable[..., ServiceProcess]
@@ -93,6 +97,17 @@ def test_a_request_in_flight_outlives_the_signal_to_stop(process: Start) -> None
         request.join()
         stopping.join()
         assert statuses == [503]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, draining.SIGNAL])
+def test_no_thread_can_take_a_signal_away_from_the_one_that_waits_for_it(
+    process: Start, number: signal.Signals
+) -> None:
+    with process(auth_service_urls="http://127.0.0.1:9") as service:
+        assert service.pid is not None
+        for each in (service.pid, *(child.pid for child in psutil.Process(service.pid).children())):
+            assert len(takers(each, number)) == 1
+            assert takers(each, number) != [each], "a main thread that waits for a lock"
 
 
 def test_every_request_leaves_one_line_that_holds_no_secret(process: Start) -> None:
