@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from devstack.schema import PROJECT
+from tests.support.signals import wait_until_asleep
 
 LOST = -1
 WAITS_FOR_A_LOCK = """
@@ -26,6 +27,7 @@ def code_after_sigterm(receive: str) -> int:
     command = [sys.executable, "-c", WAITS_FOR_A_LOCK.format(receive=receive)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        wait_until_asleep(process.pid)  # before that the main thread would notice by itself
         process.send_signal(signal.SIGTERM)
         try:
             return process.wait(3)
