@@ -5,9 +5,11 @@ moves the cursor. It may come twice, late or never: a version per key keeps olde
 epoch that the batch was read at keeps it out of a database that has moved on (docs/protocol.md, "Forward applier").
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
+from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -63,26 +65,70 @@ class _Work:
     keys: list[int] = field(default_factory=list)
 
 
+class HeadStart:
+    """The beginning of a batch's transaction, made before the batch is read: the locks, and what was seen under them.
+
+    While the locks are held nobody else moves the phase row or writes a row of `keys`, so what was seen still holds
+    when the batch is read. A context manager: at its end the locks are gone, whether the transaction was used or not.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        side: Side,
+        keys: Iterable[int],
+        *,
+        lock_ms: int = 3000,
+        statement_ms: int = 5000,
+    ) -> None:
+        self.keys = frozenset(keys)
+        with ExitStack() as stack:
+            self.connection = stack.enter_context(transaction_by_messages(engine))
+            self.seen = _enter(self.connection, side, list(self.keys), lock_ms, statement_ms)
+            self._stack = stack.pop_all()
+
+    def serves(self, batch: Batch) -> bool:
+        """Whether the locks cover every key of `batch`."""
+        return self.keys.issuperset(batch.keys)
+
+    def __enter__(self) -> "HeadStart":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+
 def apply_batch(
-    engine: Engine, side: Side, batch: Batch, *, lock_ms: int = 3000, statement_ms: int = 5000
+    engine: Engine,
+    side: Side,
+    batch: Batch,
+    *,
+    lock_ms: int = 3000,
+    statement_ms: int = 5000,
+    start: HeadStart | None = None,
 ) -> Applied:
     """Apply `batch` to the database of `side`, following the file's epoch first when the database is behind it.
 
-    A wait for a lock ends after `lock_ms`, a statement after `statement_ms`.
+    A wait for a lock ends after `lock_ms`, a statement after `statement_ms`. `start` is used if it serves the batch,
+    and ended in any case.
 
     Raises:
         Blocked: the database belongs to another file.
     """
     try:
+        if start is not None:
+            with start:
+                applied = _attempt(start.connection, side, batch, start.seen) if start.serves(batch) else None
+            if applied is not None:
+                return applied
         for _ in range(_TRIES):
             with transaction_by_messages(engine) as connection:
-                seen = _enter(connection, side, batch, lock_ms, statement_ms)
-                if seen.file_id not in (None, batch.file_id):
-                    raise Blocked(other_file(side.name))
-                if (seen.epoch, seen.fenced) > (batch.epoch, False):
-                    return Applied(Outcome.DROPPED, seen.cursor)
-                if seen.epoch == batch.epoch:
-                    return _apply(connection, side, batch, seen)
+                seen = _enter(connection, side, batch.keys, lock_ms, statement_ms)
+                applied = _attempt(connection, side, batch, seen)
+            if applied is not None:
+                return applied
             follow(engine, batch.epoch)
     except DBAPIError as error:
         outcome = _OUTCOMES.get(getattr(error.orig, "pgcode", None) or "")
@@ -95,7 +141,7 @@ def apply_batch(
 _OUTCOMES = {_UNIQUE_VIOLATION: Outcome.CLASH, _LOCK_TIMEOUT: Outcome.BUSY, _DEADLOCK: Outcome.BUSY}
 
 
-def _enter(connection: Connection, side: Side, batch: Batch, lock_ms: int, statement_ms: int) -> Look:
+def _enter(connection: Connection, side: Side, keys: Sequence[int], lock_ms: int, statement_ms: int) -> Look:
     """Take the phase lock, then the appliers' own, then those of the keys; only then look at anything.
 
     The phase lock comes first for everybody: who waits for it while holding another could stop a fence.
@@ -106,8 +152,17 @@ def _enter(connection: Connection, side: Side, batch: Batch, lock_ms: int, state
         " SET LOCAL migration.applying = 'on';"
         f" SELECT pg_advisory_xact_lock_shared({PHASE_LOCK}); SELECT pg_advisory_xact_lock({APPLY_LOCK})"
     )
-    lock_keys(message.collector, batch.keys)
-    return side.look(message, batch.keys)
+    lock_keys(message.collector, keys)
+    return side.look(message, keys)
+
+
+def _attempt(connection: Connection, side: Side, batch: Batch, seen: Look) -> Applied | None:
+    """Apply the batch to what was seen under the locks; None when the database has to follow the file first."""
+    if seen.file_id not in (None, batch.file_id):
+        raise Blocked(other_file(side.name))
+    if (seen.epoch, seen.fenced) > (batch.epoch, False):
+        return Applied(Outcome.DROPPED, seen.cursor)
+    return _apply(connection, side, batch, seen) if seen.epoch == batch.epoch else None
 
 
 def _apply(connection: Connection, side: Side, batch: Batch, seen: Look) -> Applied:

@@ -123,6 +123,12 @@ def _entries(connection: sqlite3.Connection, after: int, limit: int | None) -> I
         yield Entry(seq, key, text(op), None if kept is None else text(kept), at)
 
 
+def logged_keys(connection: sqlite3.Connection, after: int, limit: int) -> list[int]:
+    """The keys of the entries after `after`, each once, at most `limit`, as the connection's transaction sees them."""
+    found = connection.execute("SELECT DISTINCT key FROM migration_log WHERE seq > ? LIMIT ?", (after, limit))
+    return [row[0] for row in found]
+
+
 def present_rows(connection: sqlite3.Connection, keys: Sequence[int]) -> dict[int, TargetRow | Reject]:
     """The present rows of `keys`, converted, in the connection's present transaction."""
     rows: dict[int, TargetRow | Reject] = {}

@@ -8,7 +8,7 @@ from enum import Enum
 from sqlalchemy import Engine
 
 from migration.answer import ERROR, Issue
-from migration.apply import Applied, Outcome, apply_batch
+from migration.apply import Applied, HeadStart, Outcome, apply_batch
 from migration.batch import BATCH_ENTRIES, Batch, Blocked, read_batch
 from migration.raw_file import RawFile
 from migration.sides import AUTH, USER, Side
@@ -59,10 +59,12 @@ def catch_up(
     batches: int | None = None,
     lock_ms: int = 3000,
     statement_ms: int = 5000,
+    start: HeadStart | None = None,
 ) -> Progress:
     """Apply the log to all `targets` until its end, or at most `batches` batches.
 
-    `cursors` are what the caller knows of them, in the past at worst; without them they are read.
+    `cursors` are what the caller knows of them, in the past at worst; without them they are read. `start`: of the only
+    target, for the first batch.
 
     Raises:
         Blocked: the file or a database has to be mended first.
@@ -75,7 +77,8 @@ def catch_up(
         if batch is None:
             progress.reached = Reached.NOT_FORWARD
             return progress
-        outcome = _apply_to_all(targets, batch, progress, lock_ms, statement_ms)
+        outcome = _apply_to_all(targets, batch, progress, lock_ms, statement_ms, start)
+        start = None
         if outcome in (Outcome.DROPPED, Outcome.BUSY):
             progress.reached = Reached.MOVED_ON if outcome is Outcome.DROPPED else Reached.BUSY
             return progress
@@ -135,10 +138,15 @@ def _holders(targets: Targets, batch: Batch) -> set[int]:
 
 
 def _apply_to_all(
-    targets: Targets, batch: Batch, progress: Progress, lock_ms: int, statement_ms: int
+    targets: Targets,
+    batch: Batch,
+    progress: Progress,
+    lock_ms: int,
+    statement_ms: int,
+    start: HeadStart | None,
 ) -> Outcome:
     for side, engine in targets.items():
-        applied = apply_batch(engine, side, batch, lock_ms=lock_ms, statement_ms=statement_ms)
+        applied = apply_batch(engine, side, batch, lock_ms=lock_ms, statement_ms=statement_ms, start=start)
         if applied.outcome is not Outcome.APPLIED:
             return applied.outcome
         _count(progress, side, applied)

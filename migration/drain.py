@@ -3,28 +3,38 @@
 A service's drain must never cost a client its answer: the work is done by one thread of the process, for all waiting
 requests together, and a request waits for it only a moment. While PostgreSQL is away requests do not wait at all; the
 log keeps what is missing.
+
+A commit of the file waits for the disk. In that time the thread already takes the locks in PostgreSQL that it will
+need (docs/adr/0023-a-head-start-for-the-drain.md), if it has nothing else to do.
 """
 
 import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Collection
+from contextlib import nullcontext
 from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from migration.batch import Blocked
+from migration.apply import HeadStart
+from migration.batch import Blocked, logged_keys
 from migration.catch_up import Progress, Targets, catch_up
 from migration.raw_file import RawFile
 from migration.session import Session
-from migration.sides import AUTH, USER
+from migration.sides import AUTH, USER, Side
 from service_kit.db import engine_for
+from service_kit.steps import step
 
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.25
+LOCK_MS = 1000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_MOST_KEYS = 8
+"""More keys than a request changes: then others have written as well, and a head start would hold up too many."""
 
 
 def drain(session: Session) -> Progress:
@@ -34,12 +44,12 @@ def drain(session: Session) -> Progress:
 
 def drain_user_db(path: str | Path, engine: Engine) -> "ServiceDrain":
     """What the user service calls after a write to the file: brings `user_db` up to date."""
-    return ServiceDrain(RawFile(path), {USER: _own_engine(engine)})
+    return ServiceDrain(RawFile(path), USER, _own_engine(engine))
 
 
 def drain_auth_db(path: str | Path, engine: Engine) -> "ServiceDrain":
     """What the auth service calls after a write to the file: brings `auth_db` up to date."""
-    return ServiceDrain(RawFile(path), {AUTH: _own_engine(engine)})
+    return ServiceDrain(RawFile(path), AUTH, _own_engine(engine))
 
 
 def _own_engine(engine: Engine) -> Engine:
@@ -49,17 +59,22 @@ def _own_engine(engine: Engine) -> Engine:
 
 
 class ServiceDrain:
-    """Callable: returns when the caller's committed write is in the database, or after `wait_seconds`, or at once
-    while the database is known to be away."""
+    """A `truth.router.Drain`. Called, it returns when the caller's committed write is in the database, or after
+    `wait_seconds`, or at once while the database is known to be away."""
 
-    def __init__(self, file: RawFile, targets: Targets, *, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, file: RawFile, side: Side, engine: Engine, *, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
         self._file = file
-        self._targets = targets
+        self._side = side
+        self._engine = engine
         self._wait_seconds = wait_seconds
         self._turn = threading.Condition()
         self._thread: threading.Thread | None = None
         self._asked = 0  # runs asked for; each must begin after it was asked for
         self._done = 0
+        self._idle = False
+        self._expected: Collection[int] = ()  # keys of the write that is being committed
         self._cursors: dict[str, int] = {}
         self._pause = _FIRST_PAUSE
         self._closed_until = 0.0
@@ -77,24 +92,68 @@ class ServiceDrain:
             if not self._turn.wait_for(lambda: self._done >= mine, self._wait_seconds):
                 self._close("no answer in time")
 
+    def announce(self, connection: sqlite3.Connection) -> None:
+        """Let the thread prepare for the keys that the transaction of `connection` has logged."""
+        cursor = self._cursors.get(self._side.name)
+        if cursor is None or not self._idle:
+            return
+        try:
+            keys = logged_keys(connection, cursor, _MOST_KEYS + 1)
+        except sqlite3.Error:  # nothing is captured yet
+            return
+        if not 0 < len(keys) <= _MOST_KEYS:
+            return
+        with self._turn:
+            if self._idle and time.monotonic() >= self._closed_until:
+                self._expected = keys
+                self._turn.notify_all()
+
+    def withdraw(self) -> None:
+        """Nothing was committed: let go of what was prepared."""
+        with self._turn:
+            self._expected = ()
+            self._turn.notify_all()
+
     def _work(self) -> None:
         while True:
             with self._turn:
-                self._turn.wait_for(lambda: self._asked > self._done)
-                goal = self._asked
-            problem = self._run()
-            with self._turn:
-                if problem is None:
-                    self._pause, self._closed_until = _FIRST_PAUSE, 0.0
-                else:
-                    self._close(problem)
-                self._done = goal
-                self._turn.notify_all()
+                self._idle = True
+                self._turn.wait_for(lambda: self._asked > self._done or self._expected)
+                self._idle = False
+                keys = self._expected
+            start = self._head_start(keys) if keys else None
+            with start or nullcontext():
+                self._run_if_asked(start)
 
-    def _run(self) -> str | None:
+    def _run_if_asked(self, start: HeadStart | None) -> None:
+        with self._turn:
+            self._turn.wait_for(lambda: self._asked > self._done or not self._expected, self._wait_seconds)
+            self._expected = ()
+            if self._asked == self._done:
+                return
+            goal = self._asked
+        problem = self._run(start)
+        with self._turn:
+            if problem is None:
+                self._pause, self._closed_until = _FIRST_PAUSE, 0.0
+            else:
+                self._close(problem)
+            self._done = goal
+            self._turn.notify_all()
+
+    def _head_start(self, keys: Collection[int]) -> HeadStart | None:
+        """The locks for `keys`; None when they cannot be had: the run finds out why."""
+        try:
+            start = HeadStart(self._engine, self._side, keys, lock_ms=LOCK_MS)
+        except SQLAlchemyError:
+            return None
+        step("apply.head_start")
+        return start
+
+    def _run(self, start: HeadStart | None) -> str | None:
         """One run to the end of the log; the reason when it did not get there by a fault."""
         try:
-            self._catch_up()
+            self._catch_up(start)
         except Blocked as blocked:
             return str(blocked)
         except (SQLAlchemyError, sqlite3.Error) as error:
@@ -106,14 +165,15 @@ class ServiceDrain:
             return type(error).__name__
         return None
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, start: HeadStart | None) -> None:
+        targets: Targets = {self._side: self._engine}
         try:
-            self._cursors = catch_up(self._file, self._targets, self._cursors, lock_ms=1000).cursors
+            self._cursors = catch_up(self._file, targets, self._cursors, lock_ms=LOCK_MS, start=start).cursors
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
             # the server was restarted since the last run; the pool has thrown the dead connection away
-            self._cursors = catch_up(self._file, self._targets, lock_ms=1000).cursors
+            self._cursors = catch_up(self._file, targets, lock_ms=LOCK_MS).cursors
 
     def _close(self, reason: str) -> None:
         """Let requests go without waiting for a while, longer each time. Called with the lock held."""

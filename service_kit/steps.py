@@ -33,6 +33,7 @@ POINTS: dict[str, str] = {
     "dual_write.before_commit": "triggers, log and state are in the file's transaction, not committed",
     "dual_write.committed": "capture is installed and nothing else has happened",
     # forward applier
+    "apply.head_start": "a service's drain holds the locks in its database, the write is being committed in the file",
     "apply.read": "a batch of keys and rows is read from one snapshot of the file",
     "apply.before_user_commit": "the locks in user_db are held, the batch is about to be written and committed there",
     "apply.user_committed": "the batch is in user_db and not in auth_db",

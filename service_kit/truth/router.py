@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -34,19 +34,31 @@ class _Unfit(Exception):
     """What lies in the file's place cannot be read, or is not the file: nothing that it says counts."""
 
 
+class Drain(Protocol):
+    """Brings the file's log to PostgreSQL. What `__call__` raises is logged and costs nothing but lag."""
+
+    def __call__(self) -> None:
+        """A write to the file is committed."""
+
+    def announce(self, connection: sqlite3.Connection) -> None:
+        """The write transaction of `connection` is about to be committed. Must not raise, nor wait."""
+
+    def withdraw(self) -> None:
+        """What may have been announced was not committed."""
+
+
 class Truth:
     """Reads and writes of one service on the legacy file or on its own database, whichever is the truth.
 
-    `file` is None when there is no migration. `drain` brings the file's log to PostgreSQL after a write to the file;
-    what it raises is logged and costs nothing but lag. `undo_after` (seconds): how long a fenced database is waited
-    for before the rollback that fenced it is taken for abandoned.
+    `file` is None when there is no migration. `drain` is told of each write to the file. `undo_after` (seconds): how
+    long a fenced database is waited for before the rollback that fenced it is taken for abandoned.
     """
 
     def __init__(
         self,
         file: LegacyFile | None,
         engine: Engine,
-        drain: Callable[[], object] | None = None,
+        drain: Drain | None = None,
         *,
         undo_after: float = 5.0,
     ) -> None:
@@ -122,9 +134,16 @@ class Truth:
         def work(connection: sqlite3.Connection) -> T:
             value = on_file(connection)
             step("truth.write.before_file_commit")
+            if self._drain is not None:
+                self._drain.announce(connection)
             return value
 
-        value = self._on_file("BEGIN IMMEDIATE", work, lambda: step("truth.write.file_fenced"))
+        try:
+            value = self._on_file("BEGIN IMMEDIATE", work, lambda: step("truth.write.file_fenced"))
+        except BaseException:
+            if self._drain is not None:
+                self._drain.withdraw()
+            raise
         step("truth.write.file_committed")
         if self._drain is not None:
             try:

@@ -22,6 +22,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
         "migration.capture:install",
         "migration.triggers:capture_triggers",
     ),
+    "apply.start": ("migration.apply:HeadStart", "migration.drain:ServiceDrain.announce"),
     "apply.read": ("migration.catch_up:catch_up", "migration.batch:read_batch"),
     "apply.database": ("migration.apply:apply_batch", "migration.ranges:lock_keys"),
     "prune": ("migration.prune:prune",),

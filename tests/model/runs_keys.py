@@ -1,6 +1,6 @@
-"""The explorations of the unique column and of the chunk rule."""
+"""The explorations of the unique column, of the chunk rule and of the drain's head start."""
 
-from tests.model import chunks, unique
+from tests.model import chunks, head_start, unique
 from tests.model.runs import LOST, STUCK, Run
 
 BACK = "goes back"
@@ -83,5 +83,27 @@ RUNS = (
         "neither a tombstone nor the done mark stops a late chunk",
         lambda: chunks.model(chunks.Rules(clears_versions=True, checks_done=False), appliers=1),
         LOST,
+    ),
+    Run(
+        "head start: 2 drains, applier, chunk, cutover, rollback, cutover, crash",
+        lambda: head_start.model(crashes=1),
+    ),
+    Run(
+        "head start: 2 drains, 2 appliers, chunk, 4 writes, 4 moves",
+        lambda: head_start.model(writes=4, moves=4, appliers=2),
+        slow=True,
+    ),
+    Run(
+        "a head start lets other appliers write",
+        lambda: head_start.model(head_start.Rules(apply_lock=False)),
+        BACK,
+    ),
+    Run(
+        "(no safety rule) a head start lets the phase row move: a cutover has to drain, which waits for it",
+        lambda: head_start.model(head_start.Rules(phase_lock=False)),
+    ),
+    Run(
+        "(no safety rule) a head start does not compare the epoch: no row is ahead of the file that is read later",
+        lambda: head_start.model(head_start.Rules(checks_epoch=False)),
     ),
 )

@@ -24,6 +24,7 @@ COVERING = (
     "cutover and rollback: an older copy of the file, put back later, crash",
     "registration: 2 clients, cutover, rollback, cutover",
     "2 keys, 2 appliers, pruned log, chunk",
+    "head start: 2 drains, applier, chunk, cutover, rollback, cutover, crash",
     "reverse log: entries are consumed",
     "verify and repair: 2 passes, a corruption, cutover, rollback",
     "events: 4 transactions, 2 sequencers, a poisoned event, crash",

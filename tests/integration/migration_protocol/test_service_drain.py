@@ -32,14 +32,14 @@ def running(session: Session, legacy: Legacy) -> Session:
 def away(running: Session) -> Iterator[ServiceDrain]:
     """A drain to a server that nobody runs."""
     engine = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none")
-    yield ServiceDrain(RawFile(running.file.path), {USER: engine})
+    yield ServiceDrain(RawFile(running.file.path), USER, engine)
     engine.dispose()
 
 
 def test_a_write_is_in_the_service_s_own_database_when_the_drain_returns(
     running: Session, legacy: Legacy
 ) -> None:
-    patient = ServiceDrain(RawFile(running.file.path), {USER: running.user}, wait_seconds=30)
+    patient = ServiceDrain(RawFile(running.file.path), USER, running.user, wait_seconds=30)
     for number in range(3):
         legacy.run("UPDATE users SET name = ? WHERE id = 1", str(number))
         patient()
@@ -58,7 +58,7 @@ def test_the_two_services_drain_their_own_halves(running: Session, legacy: Legac
 def test_many_requests_at_once_share_the_work_and_each_finds_its_own_write(
     running: Session, legacy: Legacy
 ) -> None:
-    drain = ServiceDrain(RawFile(running.file.path), {USER: running.user}, wait_seconds=30)
+    drain = ServiceDrain(RawFile(running.file.path), USER, running.user, wait_seconds=30)
     found: list[bool] = []
     guard = threading.Lock()
 
@@ -89,7 +89,7 @@ def test_a_server_that_is_away_costs_no_error_and_soon_no_time(away: ServiceDrai
 def test_a_server_that_stands_still_costs_a_bounded_time_and_what_was_missed_follows(
     running: Session, legacy: Legacy
 ) -> None:
-    drain = ServiceDrain(RawFile(running.file.path), {USER: running.user})
+    drain = ServiceDrain(RawFile(running.file.path), USER, running.user)
     drain()
     wait_until(lambda: query(running.user, "SELECT count(*) FROM users") == [(3,)])
     with running.user.connect() as connection:  # the pool's connection, which the drain's next run uses
@@ -116,7 +116,7 @@ def test_a_drain_after_an_outage_brings_what_was_missed(
 
 
 def test_a_file_whose_capture_is_not_whole_costs_the_client_nothing(running: Session, legacy: Legacy) -> None:
-    drain = ServiceDrain(RawFile(running.file.path), {USER: running.user}, wait_seconds=30)
+    drain = ServiceDrain(RawFile(running.file.path), USER, running.user, wait_seconds=30)
     legacy.run("DROP TRIGGER migration_capture_users_insert")
     drain()
     assert query(running.user, "SELECT count(*) FROM users") == [(0,)]

@@ -18,6 +18,28 @@ from service_kit.truth.schema import WRONG_PHASE
 from tests.integration.truth.support import read_side, set_state, write_name
 
 
+class Told:
+    """A drain that does nothing but remember what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def announce(self, connection: sqlite3.Connection) -> None:
+        self.told.append("announced" if connection.in_transaction else "announced too late")
+
+    def __call__(self) -> None:
+        self.told.append("committed")
+
+    def withdraw(self) -> None:
+        self.told.append("withdrawn")
+
+
+def twice(connection: sqlite3.Connection) -> None:
+    """Breaks the unique email."""
+    connection.execute("INSERT INTO users (email, password) VALUES ('bob@example.com', 'x')")
+    connection.execute("INSERT INTO users (email, password) VALUES ('ann@example.com', 'x')")
+
+
 def phase_row(engine: Engine) -> PhaseRow:
     with engine.connect() as connection:
         return read_phase(connection)
@@ -183,21 +205,30 @@ def test_writes_are_logged_for_the_way_back_only_while_capture_is_on(engine: Eng
 def test_a_broken_unique_email_in_the_file_is_told_and_nothing_is_kept(
     file: LegacyFile, engine: Engine
 ) -> None:
-    def twice(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO users (email, password) VALUES ('bob@example.com', 'x')")
-        connection.execute("INSERT INTO users (email, password) VALUES ('ann@example.com', 'x')")
-
     with pytest.raises(sqlite3.IntegrityError):
         Truth(file, engine).write(twice, lambda _: None)
     assert file.connection().execute("SELECT count(*) FROM users").fetchone() == (1,)
 
 
 def test_a_drain_that_fails_costs_the_client_nothing(file: LegacyFile, engine: Engine) -> None:
-    def broken() -> None:
-        raise ConnectionError("PostgreSQL is away")
+    class Broken(Told):
+        def __call__(self) -> None:
+            raise ConnectionError("PostgreSQL is away")
 
-    assert write_name(Truth(file, engine, broken), "kept") == "file"
+    assert write_name(Truth(file, engine, Broken()), "kept") == "file"
     assert file.connection().execute("SELECT name FROM users").fetchone() == ("kept",)
+
+
+def test_a_drain_is_told_before_the_commit_and_behind_it_or_that_there_was_none(
+    file: LegacyFile, engine: Engine
+) -> None:
+    drain = Told()
+    truth = Truth(file, engine, drain)
+    write_name(truth, "n")
+    assert drain.told == ["announced", "committed"]
+    with pytest.raises(sqlite3.IntegrityError):
+        truth.write(twice, lambda _: None)
+    assert drain.told == ["announced", "committed", "withdrawn"]
 
 
 def test_a_file_that_stays_locked_is_unavailable_and_not_a_crash(file: LegacyFile, engine: Engine) -> None:
