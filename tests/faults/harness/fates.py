@@ -80,6 +80,7 @@ POINTS = {
         "truth.follow",
         "truth.undo.before_commit",
         "truth.undo.committed",
+        "apply.head_start",
         "apply.read",
         "apply.before_user_commit",
         "apply.before_auth_commit",
