@@ -5,7 +5,7 @@ moves the cursor. It may come twice, late or never: a version per key keeps olde
 epoch that the batch was read at keeps it out of a database that has moved on (docs/protocol.md, "Forward applier").
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,11 +17,11 @@ from sqlalchemy.exc import DBAPIError
 
 from migration.batch import Batch, Blocked, Entry
 from migration.file_place import other_file
+from migration.marks import note_rejects, note_versions
 from migration.message import BEGIN, COMMIT, Message, transaction_by_messages
 from migration.ranges import lock_keys
 from migration.sides import USER, Known, Look, Side
 from migration.values import Reject
-from service_kit.db import insert_rows
 from service_kit.events.store import NewEvent, append_many
 from service_kit.steps import step
 from service_kit.truth.phase import PHASE_LOCK, follow
@@ -243,33 +243,6 @@ def _write(connection: Connection, side: Side, work: _Work, seq: int, had_reject
     append_many(connection, work.events)
     if several:
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-
-
-def note_versions(connection: Connection, keys: Sequence[int], gone: Collection[int], seq: int) -> None:
-    """`keys` are at log entry `seq` now, those of `gone` without a row."""
-    insert_rows(
-        connection,
-        "migration_versions (key, seq, deleted)",
-        [(key, seq, key in gone) for key in keys],
-        "ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, deleted = excluded.deleted",
-    )
-
-
-def note_rejects(connection: Connection, keys: Sequence[int], rejects: Sequence[Reject], seq: int) -> None:
-    """Of `keys`, exactly `rejects` are rejected now. An acceptance holds as long as the offending value is the same."""
-    connection.exec_driver_sql(
-        "DELETE FROM migration_rejects WHERE key = ANY(%(keys)s::bigint[]) AND key <> ALL(%(rejected)s::bigint[])",
-        {"keys": list(keys), "rejected": [reject.key for reject in rejects]},
-    )
-    for reject in rejects:
-        connection.exec_driver_sql(
-            "INSERT INTO migration_rejects AS old (key, seq, column_name, reason, raw) VALUES (%s, %s, %s, %s, %s)"
-            " ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, column_name = excluded.column_name,"
-            " reason = excluded.reason, raw = excluded.raw, noted_at = now(),"
-            " accepted_at = CASE WHEN (old.column_name, old.raw) IS NOT DISTINCT FROM"
-            " (excluded.column_name, excluded.raw) THEN old.accepted_at END",
-            (reject.key, seq, reject.column, reject.reason, reject.raw),
-        )
 
 
 def _before_commit(side: Side) -> None:

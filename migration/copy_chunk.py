@@ -14,8 +14,8 @@ from typing import IO, Any
 
 from sqlalchemy import Connection, Engine
 
-from migration.apply import note_rejects
 from migration.extract import parts
+from migration.marks import note_rejects
 from migration.message import Message
 from migration.pg_copy import copy_in
 from migration.plan import Chunk, Plan

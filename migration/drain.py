@@ -59,7 +59,7 @@ def _own_engine(engine: Engine) -> Engine:
 
 
 class ServiceDrain:
-    """A `truth.router.Drain`. Called, it returns when the caller's committed write is in the database, or after
+    """The `Drain` of one service. Called, it returns when the caller's committed write is in the database, or after
     `wait_seconds`, or at once while the database is known to be away."""
 
     def __init__(

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from migration.answer import refused
-from migration.apply import APPLY_LOCK, note_rejects, note_versions
+from migration.apply import APPLY_LOCK
 from migration.batch import Blocked, present_rows
 from migration.capture import look
+from migration.marks import note_rejects, note_versions
 from migration.ranges import lock_keys
 from migration.session import Session
 from migration.sides import USER, Side

@@ -8,12 +8,13 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from service_kit.errors import Unavailable
 from service_kit.steps import step
+from service_kit.truth.drain import Drain
 from service_kit.truth.legacy_file import LegacyFile, read_state, transaction
 from service_kit.truth.outages import Elsewhere, outages_as_unavailable
 from service_kit.truth.phase import PhaseRow, follow, lock_phase, read_phase
@@ -32,19 +33,6 @@ _COMPLAINT_SECONDS = 10.0
 
 class _Unfit(Exception):
     """What lies in the file's place cannot be read, or is not the file: nothing that it says counts."""
-
-
-class Drain(Protocol):
-    """Brings the file's log to PostgreSQL. What `__call__` raises is logged and costs nothing but lag."""
-
-    def __call__(self) -> None:
-        """A write to the file is committed."""
-
-    def announce(self, connection: sqlite3.Connection) -> None:
-        """The write transaction of `connection` is about to be committed. Must not raise, nor wait."""
-
-    def withdraw(self) -> None:
-        """What may have been announced was not committed."""
 
 
 class Truth:
