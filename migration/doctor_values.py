@@ -85,14 +85,16 @@ def findings(scan: Scan) -> list[Issue]:
     for (column, reason), keys in sorted(scan.rejected.items()):
         ids = ", ".join(map(str, keys[:_SHOWN_IDS])) + (", ..." if len(keys) > _SHOWN_IDS else "")
         count = f"{about}{scan.scaled(len(keys))}"
-        message = f"PostgreSQL cannot hold {count} rows for their {column}: {reason} (ids {ids})."
+        message = f"Rows that PostgreSQL cannot hold for their {column} ({reason}): {count} (ids {ids})."
         remedy = "Mend them in the file now, or accept later to leave them behind (flask migration rejects)."
         issues.append(Issue("values_rejected", WARNING, message, remedy))
     if scan.emails_twice:
-        message = f"{scan.emails_twice} emails are there more than once."
+        message = f"Emails that are there more than once: {scan.emails_twice}."
         issues.append(Issue("emails_twice", ERROR, message, "Keep one of each; emails have to be unique."))
     if scan.emails_by_case:
-        message = f"{scan.emails_by_case} emails differ from another in case only. They are kept as they are."
+        message = (
+            f"Emails that differ from another in case only: {scan.emails_by_case}. They are kept as they are."
+        )
         issues.append(Issue("emails_by_case", INFO, message, "See whether they are the same people."))
     issues += _kept(scan, about)
     return issues
@@ -102,22 +104,25 @@ def _kept(scan: Scan, about: str) -> Iterator[Issue]:
     told = {
         "hashes_not_bcrypt": (
             WARNING,
-            "passwords are not bcrypt hashes. They are kept, but nobody can log in with them",
+            "Passwords that are not bcrypt hashes",
+            "They are kept, but nobody can log in with them.",
         ),
         "dates_with_source_form": (
             INFO,
-            "dates are not YYYY-MM-DD HH:MM:SS. Their exact form is kept beside the time",
+            "Dates that are not YYYY-MM-DD HH:MM:SS",
+            "Their exact form is kept beside the time.",
         ),
-        "ids_not_positive": (INFO, "ids are zero or negative. They are kept"),
+        "ids_not_positive": (INFO, "Ids that are zero or negative", "They are kept."),
         "ids_beyond_32_bits": (
             INFO,
-            "ids need more than 32 bits. They are kept; clients must not cut them off",
+            "Ids that need more than 32 bits",
+            "They are kept; clients must not cut them off.",
         ),
     }
-    for code, (severity, what) in told.items():
+    for code, (severity, what, kept) in told.items():
         count = scan.scaled(scan.counts[code])
         if count:
-            yield Issue(code, severity, f"{about}{count} {what}.")
+            yield Issue(code, severity, f"{what}: {about}{count}. {kept}")
 
 
 def numbers(scan: Scan) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def collect(session: Session, *, count_rows: bool = True) -> Answer:
             for side, engine in session.targets.items()
         }
         if count_rows and seen.state.phase != LEGACY:
-            answer.data["rows"] = _part(answer, "the accounts", lambda: _rows(session))
+            answer.data["rows"] = _part(answer, "the accounts", lambda: _rows(session, answer.phase))
     answer.data |= _part(answer, "migration_db", lambda: _plans_and_control(session, answer)) or {}
     answer.ok = not any(issue.severity == ERROR for issue in answer.issues)
     return answer
@@ -157,8 +157,9 @@ def _lag(session: Session, cursor: int) -> dict[str, Any]:
     }
 
 
-def _rows(session: Session) -> dict[str, Any]:
-    """source = target + rejected, counted on both databases. Under traffic the sides are a moment apart."""
+def _rows(session: Session, phase: str) -> dict[str, Any]:
+    """source = target + rejected, counted on both databases. Under traffic the sides are a moment apart; behind
+    `finish` the file is not kept up, so nobody asks whether they are equal (`balanced` is None)."""
     with session.file.snapshot() as connection:
         source = connection.execute("SELECT count(*) FROM users").fetchone()[0]
     users, rejected, accepted = _counts(session.user, "users WHERE status = 'active'")
@@ -169,7 +170,7 @@ def _rows(session: Session) -> dict[str, Any]:
         "auth_db": credentials,
         "rejected": rejected,
         "accepted": accepted,
-        "balanced": source == users + rejected == credentials + rejected,
+        "balanced": None if phase == FINISHED else source == users + rejected == credentials + rejected,
     }
 
 

@@ -13,7 +13,6 @@ from migration.answer import Answer
 from migration.cli.runtime import json_option, run
 from migration.session import Session
 from migration.status import collect
-from service_kit.truth.legacy_file import FINISHED
 
 _COUNT_EVERY = 5  # counting millions of rows is not for every picture
 
@@ -56,7 +55,7 @@ def picture(answer: Answer) -> Group:
         ("  truth ", "dim"), (str(data.get("truth", "?")), "bold"),
         ("  capture ", "dim"), _yes(data.get("captured")), ("  fence ", "dim"), _yes(data.get("fenced")),
     )  # fmt: skip
-    parts: list[Any] = [head, _databases(data.get("databases") or {}), *_rows(data.get("rows"), answer.phase)]
+    parts: list[Any] = [head, _databases(data.get("databases") or {}), *_rows(data)]
     parts += [_plan(kind, plan) for kind, plan in (data.get("plans") or {}).items()]
     if data.get("throttle"):
         parts.append(Text(f"throttled: {data['throttle']}", "yellow"))
@@ -79,16 +78,19 @@ def _databases(databases: dict[str, Any]) -> Table:
     return table
 
 
-def _rows(rows: dict[str, Any] | None, phase: str) -> list[Text]:
+def _rows(data: dict[str, Any]) -> list[Text]:
+    rows = data.get("rows")
     if not rows:
         return []
-    if phase == FINISHED:  # the file is not kept up any more: nothing to compare with
+    if rows["balanced"] is None:
         return [Text(f"rows: {rows['user_db']:,} users, {rows['auth_db']:,} credentials in PostgreSQL")]
     sign = "=" if rows["balanced"] else "≠"
+    lag = any(found and found["lag_entries"] for found in (data.get("databases") or {}).values())
+    follows = " (changes are on their way)" if lag and not rows["balanced"] else ""
     return [
         Text(
             f"rows: source {rows['source']:,} {sign} target {rows['user_db']:,} + rejected {rows['rejected']:,}"
-            f" ({rows['accepted']:,} accepted); credentials {rows['auth_db']:,}",
+            f" ({rows['accepted']:,} accepted); credentials {rows['auth_db']:,}{follows}",
             "" if rows["balanced"] else "yellow",
         )
     ]

@@ -7,12 +7,12 @@ from rich.table import Table
 
 from migration import verify
 from migration.answer import ERROR, WARNING, Answer, Issue, refused
-from migration.cli.runtime import json_option, run
+from migration.cli.runtime import json_option, refuse_after_the_cutover, run
 from migration.compare import Difference
 from migration.follow_pass import follow
 from migration.progress import display
 from migration.session import Session
-from service_kit.truth.legacy_file import COPIED, DUAL_WRITE, LEGACY, VERIFIED
+from service_kit.truth.legacy_file import DUAL_WRITE, LEGACY
 
 MOST_PASSES = 4
 SHOWN = 50
@@ -30,10 +30,12 @@ def command(repair: bool, as_json: bool) -> None:
 
 
 def _verify(session: Session, repair: bool, as_json: bool) -> Answer:
+    refuse_after_the_cutover(session, "PostgreSQL is the truth; verify has its turn before a cutover.")
     phase = session.file.state().phase
-    if phase not in (COPIED, VERIFIED):
-        step = _BEFORE.get(phase, "flask migration status")
-        raise refused("not_its_turn", f"The phase is {phase}: there is no whole copy to verify.", "", step)
+    if phase in _BEFORE:
+        raise refused(
+            "not_its_turn", f"The phase is {phase}: there is no whole copy to verify.", "", _BEFORE[phase]
+        )
     repaired = 0
     for number in range(1, MOST_PASSES + 1):
         plan = follow(session, verify.begin(session), verify.finish, display(as_json))

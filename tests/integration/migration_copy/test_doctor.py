@@ -165,9 +165,9 @@ def test_values_are_counted_as_the_copy_will_treat_them(
     assert (values["ids_not_positive"], values["ids_beyond_32_bits"]) == (1, 1)
     assert values["dates_with_source_form"] == 4  # the impossible one among them
     told = " ".join(issue.message for issue in answer.issues if issue.code == "values_rejected")
-    assert "2 rows for their name: not_text (ids 1, 2)" in told
-    assert "1 rows for their created_at: impossible_date (ids 3)" in told
-    assert "2 emails differ" in next(
+    assert "for their name (not_text): 2 (ids 1, 2)" in told
+    assert "for their created_at (impossible_date): 1 (ids 3)" in told
+    assert "in case only: 2." in next(
         issue.message for issue in answer.issues if issue.code == "emails_by_case"
     )
 

@@ -101,6 +101,25 @@ def test_status_shows_lag_rows_and_what_is_next(command: Command, session: Sessi
     }
 
 
+def test_status_compares_with_the_file_as_long_as_it_follows_and_says_when_changes_are_on_their_way(
+    command: Command, invoke: Callable[..., Result], session: Session, legacy: Legacy
+) -> None:
+    command("dual-write")
+    verified(session, legacy)
+    command("cutover")
+    with session.user.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO users (email, name) VALUES ('dan@example.com', 'dan')")
+    assert (
+        "source 3 ≠ target 4 + rejected 0 (0 accepted); credentials 3 (changes are on"
+        in invoke("status").output
+    )
+    with session.user.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM users WHERE name = 'dan'")
+    command("finish")
+    assert command("status")["data"]["rows"]["balanced"] is None
+    assert "rows: 3 users, 3 credentials in PostgreSQL" in invoke("status").output
+
+
 def test_status_shows_what_is_broken_and_everything_that_is_not(
     command: Command, session: Session, legacy: Legacy, environ: dict[str, str]
 ) -> None:
