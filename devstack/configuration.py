@@ -13,6 +13,7 @@ from pathlib import Path
 from devstack import store
 from devstack.ports import free_port, is_free
 from devstack.schema import OWNERS
+from service_kit.parsing import file_path
 from service_kit.settings import Settings, variables
 
 DATABASE_VARIABLES = {
@@ -45,6 +46,8 @@ class Configuration:
         settings = {name: value.strip() for name, value in given.items() if name in known}
         kept = store.read(self._file)
         kept |= {name: settings[name] for name in KEPT if name in settings}
+        if kept.get(LEGACY):  # a path from here must lead to the same file from anywhere
+            kept[LEGACY] = file_path(kept[LEGACY])
         for name in (*SERVER_VARIABLES, *GENERATED):
             if not kept.get(name):
                 kept.pop(name, None)  # set to nothing: forget it

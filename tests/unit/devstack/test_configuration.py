@@ -4,6 +4,8 @@ import json
 import stat
 from pathlib import Path
 
+import pytest
+
 from devstack.configuration import GENERATED, Configuration
 from service_kit.settings import check
 
@@ -30,6 +32,15 @@ def test_two_homes_have_different_secrets(tmp_path: Path) -> None:
 
 def test_what_is_made_up_passes_the_check_of_all_settings(tmp_path: Path) -> None:
     check(_configured(tmp_path, LEGACY_SQLITE_PATH="").values)
+
+
+def test_a_relative_path_leads_to_the_same_file_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _configured(tmp_path / "home", LEGACY_SQLITE_PATH="data/users.db")
+    monkeypatch.chdir("/")
+    assert _configured(tmp_path / "home").values["LEGACY_SQLITE_PATH"] == str(tmp_path / "data/users.db")
 
 
 def test_a_token_secret_of_the_team_is_taken_and_kept(tmp_path: Path) -> None:
