@@ -122,6 +122,7 @@ UNDO_SECONDS = 4.0
 RARE = frozenset(("truth.undo.before_commit", "truth.undo.committed", "settle.asked", "settle.done"))
 ACTS = {
     "cut connections": 60,
+    "write to the source": 60,
     "fill the disk": 20,
     "an hour passes": 12,
     "restart redis": 5,

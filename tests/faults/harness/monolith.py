@@ -8,6 +8,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from tests.faults.harness.journal import Journal
@@ -25,12 +26,19 @@ def write_for(
     number = 0
     while time.monotonic() < deadline:
         number += 1
-        _transaction(file, journal, f"{role}/{number}", rng)
+        transact(file, journal, f"{role}/{number}", rng)
         time.sleep(rng.random() * pause)
     file.close()
 
 
-def _transaction(file: sqlite3.Connection, journal: Journal, op: str, rng: random.Random) -> None:
+def write_once(path: Path, journal: Journal, op: str, rng: random.Random) -> None:
+    """One transaction on a connection of its own; whoever holds the file is not waited for."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0.0)) as file:
+        transact(file, journal, op, rng)
+
+
+def transact(file: sqlite3.Connection, journal: Journal, op: str, rng: random.Random) -> None:
+    """One transaction in a form that the dice choose, noted as `op`."""
     form = rng.choice(FORMS)
     journal.note("begin", op=op, form=form.__name__)
     try:

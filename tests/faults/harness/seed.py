@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults.harness import event_jobs, event_judge, legacy
+from tests.faults.harness import event_jobs, event_judge, legacy, monolith
 from tests.faults.harness.cast import Cast
 from tests.faults.harness.compare import differences
 from tests.faults.harness.control import Controller
@@ -67,13 +67,18 @@ class _Run:
         self._initial = legacy.rows_of_file(self._file)
         self._journal = Journal(folder / "history.jsonl", "story")
         self._controller = Controller(folder, self._journal)
-        self._controller.acts = _acts(servers, databases)
+        self._controller.acts = _acts(servers, databases) | {"write to the source": self._write_to_the_source}
         environ = servers.environment(
             databases, self._file, cutover_budget_ms=2000, migration_lease_seconds=1, event_poll_seconds=0.1
         )
         environ[VARIABLE] = plot.sabotage
         self._crew = Crew(folder, self._controller, self._journal, environ)
         self._corruptor = Corruptor(self._file, databases, self._journal, self._rng)
+
+    def _write_to_the_source(self, _: int) -> None:
+        number = self._controller.tally.acts["write to the source"]
+        rng = random.Random(f"{self.verdict.seed}/act/{number}")
+        monolith.write_once(self._file, self._journal, f"act/{number}", rng)
 
     def play(self) -> None:
         """The story, under its writers and kills."""
