@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -121,14 +121,19 @@ class ServiceDrain:
                 self._turn.wait_for(lambda: self._asked > self._done or self._expected)
                 self._idle = False
                 keys = self._expected
-            start = self._head_start(keys) if keys else None
-            with start or nullcontext():
-                self._run_if_asked(start)
+            try:
+                with self._head_start(keys) if keys else nullcontext() as start:
+                    self._run_if_asked(start)
+            except SQLAlchemyError:
+                log.info("a head start was lost with its connection")
+            except Exception:  # a fault of ours: the thread must outlive it, or every later write would wait
+                log.exception("draining the file's log failed")
+            with self._turn:
+                self._expected = ()
 
     def _run_if_asked(self, start: HeadStart | None) -> None:
         with self._turn:
             self._turn.wait_for(lambda: self._asked > self._done or not self._expected, self._wait_seconds)
-            self._expected = ()
             if self._asked == self._done:
                 return
             goal = self._asked
@@ -141,12 +146,12 @@ class ServiceDrain:
             self._done = goal
             self._turn.notify_all()
 
-    def _head_start(self, keys: Collection[int]) -> HeadStart | None:
-        """The locks for `keys`; None when they cannot be had: the run finds out why."""
+    def _head_start(self, keys: Collection[int]) -> AbstractContextManager[HeadStart | None]:
+        """The locks for `keys`; nothing when they cannot be had: the run finds out why."""
         try:
             start = HeadStart(self._engine, self._side, keys, lock_ms=LOCK_MS)
         except SQLAlchemyError:
-            return None
+            return nullcontext()
         step("apply.head_start")
         return start
 
@@ -158,9 +163,7 @@ class ServiceDrain:
             return str(blocked)
         except (SQLAlchemyError, sqlite3.Error) as error:
             return type(error).__name__
-        except (
-            Exception
-        ) as error:  # a fault of ours: the thread must outlive it, or every later write would wait
+        except Exception as error:  # a fault of ours; nobody waits for it to go away
             log.exception("draining the file's log failed")
             return type(error).__name__
         return None

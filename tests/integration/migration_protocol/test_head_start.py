@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from devstack.postgres import Postgres
 from migration.catch_up import Reached, catch_up
 from migration.drain import ServiceDrain
 from migration.ranges import RANGE_LOCK
@@ -82,6 +83,24 @@ def test_a_commit_that_does_not_come_holds_the_locks_for_a_moment_only(
     writing.run("COMMIT")
     drain()
     assert query(session.user, NAME_OF_ANN) == [("new",)]
+
+
+def test_a_head_start_whose_connection_was_cut_costs_nothing_but_itself(
+    session: Session, writing: Legacy, drain: ServiceDrain, postgres: Postgres
+) -> None:
+    wait_until(lambda: key_is_locked(session))
+    with postgres.administration() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON oid = database"
+            " WHERE classid = %s AND datname = %s",
+            (RANGE_LOCK, session.user.url.database),
+        )
+        assert cursor.fetchall() == [(True,)]
+    writing.run("ROLLBACK")
+    drain.withdraw()
+    writing.run("UPDATE users SET name = 'newer' WHERE id = 1")
+    drain()
+    wait_until(lambda: query(session.user, NAME_OF_ANN) == [("newer",)])
 
 
 def test_a_batch_with_more_keys_than_were_announced_is_applied_whole(
