@@ -124,8 +124,10 @@ def _entries(connection: sqlite3.Connection, after: int, limit: int | None) -> I
 
 
 def logged_keys(connection: sqlite3.Connection, after: int, limit: int) -> list[int]:
-    """The keys of the entries after `after`, each once, at most `limit`, as the connection's transaction sees them."""
-    found = connection.execute("SELECT DISTINCT key FROM migration_log WHERE seq > ? LIMIT ?", (after, limit))
+    """The keys of the first `limit` entries after `after`, as the connection's transaction sees them."""
+    found = connection.execute(
+        "SELECT key FROM migration_log WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+    )
     return [row[0] for row in found]
 
 

@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 WAIT_SECONDS = 0.25
 LOCK_MS = 1000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
-_MOST_KEYS = 8
-"""More keys than a request changes: then others have written as well, and a head start would hold up too many."""
+_MOST_ENTRIES = 16
+"""More than a request logs: then others have written as well, and a head start would hold up too many."""
 
 
 def drain(session: Session) -> Progress:
@@ -95,17 +95,15 @@ class ServiceDrain:
     def announce(self, connection: sqlite3.Connection) -> None:
         """Let the thread prepare for the keys that the transaction of `connection` has logged."""
         cursor = self._cursors.get(self._side.name)
-        if cursor is None or not self._idle:
+        if cursor is None or not self._idle or time.monotonic() < self._closed_until:
             return
         try:
-            keys = logged_keys(connection, cursor, _MOST_KEYS + 1)
+            keys = logged_keys(connection, cursor, _MOST_ENTRIES + 1)
         except sqlite3.Error:  # nothing is captured yet
             return
-        if not 0 < len(keys) <= _MOST_KEYS:
-            return
         with self._turn:
-            if self._idle and time.monotonic() >= self._closed_until:
-                self._expected = keys
+            if self._idle and len(keys) <= _MOST_ENTRIES:
+                self._expected = frozenset(keys)
                 self._turn.notify_all()
 
     def withdraw(self) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -140,7 +139,7 @@ def chunks_done(stack: Stack) -> int:
         return int(cursor.fetchone()[0])  # type: ignore[index]
 
 
-@pytest.mark.parametrize("stack", [60_000], indirect=True)
+@pytest.mark.parametrize("stack", [200_000], indirect=True)
 def test_when_the_machine_dies_the_same_commands_go_on_and_nothing_acknowledged_is_lost(stack: Stack) -> None:
     user = User(stack, "survivor")
     command(stack, "dual-write")
@@ -152,6 +151,7 @@ def test_when_the_machine_dies_the_same_commands_go_on_and_nothing_acknowledged_
     machine_dies(stack, copying)
     stack.up()
     assert user.seen_name() == user.name
+    assert command(stack, "status")["phase"] == "dual_write"
     assert command(stack, "copy")["phase"] == "copied"
     assert command(stack, "verify")["data"]["differences"] == 0
     command(stack, "cutover")
@@ -160,7 +160,6 @@ def test_when_the_machine_dies_the_same_commands_go_on_and_nothing_acknowledged_
     stack.up()
     assert user.seen_name() == user.name
     user.log_in()
-    began = time.monotonic()
     command(stack, "rollback")
-    assert user.seen_name() == user.name, f"after {time.monotonic() - began:.1f} s"
+    assert user.seen_name() == user.name
     assert command(stack, "status")["data"]["rows"]["balanced"]
