@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,13 @@ FLASK = (sys.executable, "-m", "flask", "migration")
 THERE_AND_BACK = ("dual-write", "copy", "verify", "cutover", "rollback", "cutover", "finish")
 
 
-@contextmanager
-def running(home: Path, users: int) -> Iterator[Stack]:
-    """A complete stack on a legacy file with so many users."""
-    sample.make(home / "legacy.db", users)
+@pytest.fixture
+def stack(servers_home: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A complete stack on a legacy file with as many users as the test asks for."""
+    home = servers_home / request.node.name
+    home.mkdir()
+    home.chmod(0o711)
+    sample.make(home / "legacy.db", request.param)
     settings = {
         "PATH": os.environ["PATH"],
         "BCRYPT_COST": "4",
@@ -38,20 +41,7 @@ def running(home: Path, users: int) -> Iterator[Stack]:
         "RATE_LIMIT_CREDENTIALS": "60000 per minute",
         "REDIS_TIMEOUT_MS": "500",
     }
-    stack = Stack(home / "stack", ports="free", env=settings, inherit=False)
-    try:
-        stack.up()
-        yield stack
-    finally:
-        stack.reset()
-
-
-@pytest.fixture
-def stack(servers_home: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    home = servers_home / request.node.name
-    home.mkdir()
-    home.chmod(0o711)
-    with running(home, request.param) as stack:
+    with Stack(home / "stack", ports="free", env=settings, inherit=False) as stack:
         yield stack
 
 
